@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from effort import effort_within
 
-from mockserver.openapi.schema import Schema
+from mockserver.errors import SpecError
+from mockserver.openapi.schema import Schema, SchemaLibrary
+from mockserver.openapi.schema.alternatives import WayCounter
 from mockserver.openapi.wire.typed import items_of, properties_of, types_of
 from mockserver.openapi.wire.xml import XmlError, decode_xml
 
@@ -92,3 +94,62 @@ def test_xml_with_a_tag_of_megabytes_is_rejected_before_it_is_read() -> None:
 @pytest.mark.parametrize("text", [b"<a>" + b"x" * 1_000_000 + b"</a>", b'<a><b c="' + b"x" * 200_000 + b'"/></a>'])
 def test_xml_with_long_texts_is_read(text: bytes) -> None:
     assert decode_xml(text, {}, {})
+
+
+@pytest.mark.parametrize("word", ["allOf", "anyOf", "oneOf"])
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_document_with_a_tree_of_references_is_refused_in_bounded_work(word: str, *, is_nested: bool) -> None:
+    definition, document = tree(word)
+    if is_nested:  # each level belongs to a deeper value
+        for n in range(LEVELS):
+            branch = {"properties": {"x": {"$ref": f"#/components/schemas/{n + 1}"}}}
+            document["components"]["schemas"][f"{n}"] = {word: [branch] * BRANCHES}
+    library = SchemaLibrary(document)
+
+    with effort_within(MOST), pytest.raises(SpecError, match="alternatives; see #/components/schemas/0"):
+        library.check({"$ref": "#/components/schemas/0"})
+    with effort_within(MOST), pytest.raises(SpecError, match="combined parts lead through more than"):
+        Schema(definition, document, library=library).accepts(1)
+
+
+def test_a_tree_of_references_in_a_lenient_document_is_not_enforced_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    definition, document = tree("anyOf")
+    schema = Schema(definition, document, library=SchemaLibrary(document, is_lenient=True))
+
+    with effort_within(MOST):
+        assert schema.accepts(1)
+
+    assert "a schema is not enforced" in caplog.text
+    assert "see #/components/schemas/1" in caplog.text
+
+
+def test_a_long_chain_of_schemas_and_one_that_contains_itself_are_enforced() -> None:
+    schemas: dict[str, Any] = {
+        f"{n}": {"properties": {"x": {"$ref": f"#/components/schemas/{n + 1}"}}} for n in range(900)
+    }
+    schemas["900"] = {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"$ref": "#/components/schemas/900"}}]}
+    document = {"components": {"schemas": schemas}}
+    schema = Schema({"$ref": "#/components/schemas/890"}, document, library=SchemaLibrary(document))
+
+    assert not WayCounter(document).problem({"$ref": "#/components/schemas/0"})
+    assert schema.accepts({"x": {"x": 1}})
+    assert not schema.accepts({"x": {"x": {"x": {"x": {"x": {"x": {"x": {"x": {"x": {"x": ["a"]}}}}}}}}}})
+
+
+def test_a_value_with_too_many_parts_for_the_alternatives_of_its_schema_is_rejected_at_once() -> None:
+    schemas: dict[str, Any] = {"5": {"type": "object", "required": ["x"]}}
+    for n in range(5):
+        schemas[f"{n}"] = {"anyOf": [{"$ref": f"#/components/schemas/{n + 1}"}] * BRANCHES}
+    schemas["list"] = {"items": {"anyOf": [{"$ref": "#/components/schemas/0"}, {"type": "integer"}]}}
+    document = {"components": {"schemas": schemas}}
+    schema = Schema({"$ref": "#/components/schemas/list"}, document, library=SchemaLibrary(document))
+
+    assert schema.accepts([1] * 10)
+    with effort_within(MOST):
+        [found] = schema.violations([1] * 500_000, ("body",))
+    assert (found.location, found.code) == (("body",), "combinations")
+    assert "too many values for its schema" in found.message
+    assert not schema.accepts([1] * 500_000)
+    assert not schema.accepts(["a"])

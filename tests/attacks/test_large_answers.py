@@ -1,12 +1,15 @@
 """Large answers, asked for by many clients at once: the memory that they take does not grow with their number."""
 
 import json
+import socket
+import struct
 import threading
 from contextlib import ExitStack
 
 import pytest
 from attack_server import AttackedServer, attacked_server, others_are_served
 from attacks import MB, asking, forget_peak, form, peak
+from waiting import eventually
 
 SIZE = 20 * MB
 CLIENTS = 500
@@ -99,3 +102,24 @@ def test_exports_that_no_client_waits_for_any_more_are_dropped() -> None:
             assert server.request("GET", "/__admin/export")[0] == 200
             assert server.request("GET", "/__admin/export", token="other")[0] == 200
         assert server.stop() == 0
+
+
+def test_archives_whose_connections_are_reset_are_freed() -> None:
+    with attacked_server("--progression", "immediate") as server:
+        body = json.dumps({"prompts": [f"{n} {'x' * 2_000}" for n in range(1_000)]}).encode()
+        status, answer = server.request("POST", "/ai/batches", body)
+        assert status == 202
+        status, answer = server.request("GET", f"/ai/batches?id={json.loads(answer)['id']}")
+        path = "/" + json.loads(answer)["url"].split("/", 3)[3]
+        with asking(server, path, "attacker") as wire:
+            assert wire.recv(9) == b"HTTP/1.1 "
+        rest = server.resident()
+
+        with ExitStack() as stack:
+            for _ in range(80):
+                wire = stack.enter_context(asking(server, path, "attacker"))
+                wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                assert wire.recv(9) == b"HTTP/1.1 "
+            assert server.resident() <= rest + 80 * MB  # all prompts of each take 180
+
+        eventually(lambda: server.resident() <= rest + 24 * MB)

@@ -9,6 +9,7 @@ from doc_pages import DOCS
 from mockserver import json_bodies, workers
 from mockserver.openapi import regex
 from mockserver.openapi.generate import steps
+from mockserver.openapi.schema import alternatives
 from mockserver.providers.agilecloud import files, rate_limit, request_ids, usage
 from mockserver.providers.agilecloud.batches import input as batch_input
 from mockserver.providers.agilecloud.batches import run
@@ -29,6 +30,11 @@ PAGE = re.sub(r"\s+", " ", (DOCS / "limits.md").read_text("utf-8"))
     ("sentence", "numbers"),
     [
         ("Up to {:,} wait; the next is a 503", (workers.MAX_WAITING,)),
+        ("of a schema in a served document | {:,} |", (alternatives.MAX_WAYS,)),
+        (
+            "such ways, from {:,} on, times the values of a body | {:,} |",
+            (alternatives.FEW_WAYS, alternatives.MAX_STEPS),
+        ),
         (
             "after {:.0f} ms of work, the server looks for new requests first. Of those that wait, the first, the "
             "latest, and one larger than {:.0f} kB go on in each turn. Up to {:,} wait",

@@ -13,6 +13,7 @@ from mockserver.errors import SpecError
 from mockserver.lazy import lazy_module
 from mockserver.openapi.references import resolve_ref, walk
 from mockserver.openapi.regex import is_pattern, linear_options, why_unusable
+from mockserver.openapi.schema.alternatives import FEW_WAYS, BoundedValidator, WayCounter
 from mockserver.openapi.schema.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class SchemaLibrary:
         self._compiled: deque[tuple[Compilable, int]] = deque()
         self._size = 0
         self._lock = Lock()
+        self._counter = WayCounter(document)
 
     @cached_property
     def registry(self) -> Any:
@@ -72,10 +74,14 @@ class SchemaLibrary:
     def compile(self, schema: Compilable, formats: dict[str, Callable[[str], bool]]) -> Any:
         """The validator of a schema; those that were compiled longest ago are freed."""
         try:
+            self._check_ways(schema.definition)
             if self.registry is None:
                 validator = compile_schema(schema.whole(), formats)
             else:
                 validator = compile_schema(_absolute(schema.definition), formats, registry=self.registry)
+            ways = self._counter.ways(schema.definition)
+            if ways > FEW_WAYS:
+                validator = BoundedValidator(validator, ways)
         except SpecError as problem:
             if not self._is_lenient:
                 raise
@@ -97,7 +103,14 @@ class SchemaLibrary:
 
     def check(self, definition: Mapping[str, Any]) -> None:
         """Raises SpecError if a definition of the document is not a usable schema."""
+        self._check_ways(definition)
         compile_schema(_absolute(definition), FORMATS, registry=self.registry)
+
+    def _check_ways(self, definition: Mapping[str, Any]) -> None:
+        """Raises SpecError for a schema that would take a validator too long."""
+        problem = self._counter.problem(definition)
+        if problem:
+            raise SpecError(f"not a usable JSON Schema: {problem}")
 
 
 def _reachable(definition: Any, document: Mapping[str, Any]) -> int:

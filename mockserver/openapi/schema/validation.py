@@ -23,6 +23,7 @@ from mockserver.errors import Violation
 from mockserver.lazy import lazy_module
 from mockserver.openapi.references import resolve_ref, resolved, walk
 from mockserver.openapi.regex import pattern_validator
+from mockserver.openapi.schema.alternatives import BoundedValidator
 from mockserver.openapi.schema.compilation import UNEVALUATED, SchemaLibrary, compile_schema, names_all, shorten
 from mockserver.openapi.schema.formats import FORMATS
 from mockserver.text import nearest
@@ -86,6 +87,9 @@ class Schema:
         """All violations of the schema, at most MAX_VIOLATIONS; `location` is the value's own."""
         if self._fast.is_valid(value):
             return []
+        if isinstance(self._fast, BoundedValidator) and self._fast.is_too_large(value):
+            message = "has too many values for its schema, which combines many alternatives"
+            return [Violation(location, "combinations", message)]
         _effort.combined, _effort.errors = 0, []
         try:
             errors = list(islice(self._slow.iter_errors(value), MAX_VIOLATIONS))

@@ -3,7 +3,7 @@
 The vendor documents neither the archive's format nor its access rules; all of this is our choice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import RawIOBase
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -34,7 +34,7 @@ class _Sink(RawIOBase):
         return taken
 
 
-def zip_archive(batch: Batch, asked: list[Question], world: ApiContext) -> Iterator[bytes]:
+def zip_archive(batch: Batch, asked: Iterable[Question], world: ApiContext) -> Iterator[bytes]:
     """The archive as a ZIP: for the first prompt `0001.json` or `0001.html`, or a failure."""
     sink = _Sink()
     with ZipFile(sink, "w", ZIP_DEFLATED) as archive:
@@ -49,13 +49,13 @@ def zip_archive(batch: Batch, asked: list[Question], world: ApiContext) -> Itera
     yield sink.take()
 
 
-def ndjson_archive(batch: Batch, asked: list[Question], world: ApiContext) -> Iterator[bytes]:
+def ndjson_archive(batch: Batch, asked: Iterable[Question], world: ApiContext) -> Iterator[bytes]:
     """The archive as a line of JSON per prompt: the completion, its page as a string, or `{"status": "failed"}`."""
     for entry in _entries(batch, asked, world):
         yield orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _entries(batch: Batch, asked: list[Question], world: ApiContext) -> Iterator[Any]:
+def _entries(batch: Batch, asked: Iterable[Question], world: ApiContext) -> Iterator[Any]:
     is_rendered = batch.request().get("format") == "rendered"
     for index, question in enumerate(asked):
         if batch.outcome(index).failure is not None:

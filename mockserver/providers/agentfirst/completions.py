@@ -1,6 +1,6 @@
 """Agent First's completion of one prompt: the canned one that matches, else a generated one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -22,6 +22,10 @@ else:
 DEFAULT_MODEL = "chatgpt"
 TARGETING = ("device", "country", "subdivision", "city", "language", "display")
 _TARGETING = frozenset({*TARGETING, *(f"{name} (planned)" for name in TARGETING)})
+
+
+SLICE = 50
+"""The questions that are in memory of an archive that is being read."""
 
 
 class Question(NamedTuple):
@@ -84,6 +88,26 @@ def read_versions(sandbox: Sandbox, now: float) -> None:
     versions = AnswerVersions(sandbox)
     if versions.is_needed(now):
         versions.read(_cached_questions)
+
+
+def editions(batch: Batch, sandbox: Sandbox) -> list[bytes]:
+    """The editions of the batch's questions, in input order, for `questions_in_slices`."""
+    return [each.edition for each in questions(batch, sandbox)]
+
+
+def questions_in_slices(batch: Batch, found: Sequence[bytes]) -> Iterator[Question]:
+    """The questions of a batch with their editions, without its sandbox and without keeping all of its texts.
+
+    A client may take long to read what is made of them. The body of the batch is parsed for each slice.
+    """
+    for at in range(0, batch.size, SLICE):
+        request = batch.request()
+        model, targeting = request.get("model") or DEFAULT_MODEL, targeting_of(request)
+        texts = request[batch.texts_key]
+        del request
+        texts = texts[at : at + SLICE] if isinstance(texts, list) else [texts]
+        for text, edition in zip(texts, found[at : at + SLICE], strict=True):
+            yield Question(text, model, targeting, edition)
 
 
 def targeting_of(request: Mapping[str, Any]) -> dict[str, str]:

@@ -16,7 +16,9 @@ from mockserver.providers.agentfirst.completions import (
     DEFAULT_MODEL,
     answer_source,
     completion_for,
+    editions,
     questions,
+    questions_in_slices,
     read_versions,
     targeting_of,
 )
@@ -186,7 +188,8 @@ def get_archive(call: Call) -> Response:
     if call.sandbox.conditions.forgets(batch.created, call.now):
         raise Refusal(Reason.NOT_FOUND)
     LoopBudget().spend(batch.weight)
-    batch, asked = batch.with_outcomes(), questions(batch, call.sandbox)
+    batch = batch.with_outcomes()
+    asked = questions_in_slices(batch, editions(batch, call.sandbox))
     if call.arguments.get("format") == "ndjson":
         return Response(
             200, "application/x-ndjson", archive.ndjson_archive(batch, asked, _world(call)), source="handler"

@@ -12,6 +12,7 @@ from mockserver.openapi.responses import problem
 from mockserver.sandbox.blobs import BlobParts
 from mockserver.web.answers.space import LEAST_PART, SMALL_BYTES, AnswerSpace
 from mockserver.web.lanes import busy, own_lane, wait_for_disconnect
+from mockserver.web.large_bodies import LARGE_BODIES
 from mockserver.workers import LaneFull, Workers
 
 if TYPE_CHECKING:
@@ -136,8 +137,11 @@ class Delivery:
         except ConnectionResetError:  # the server ends; without its last part the response is seen to be cut off
             return
         finally:
+            is_abandoned = leaving.done()
             leaving.cancel()
             close_stream(parts)
+            if is_abandoned:  # what many abandoned streams kept lies in small pieces all over the heap
+                LARGE_BODIES.trim_soon()
 
 
 def close_stream(body: bytes | Iterator[bytes]) -> None:

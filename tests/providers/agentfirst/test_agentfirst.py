@@ -1,5 +1,6 @@
 """Agent First beyond its case files: rules that hold for every value, and how refusals are worded."""
 
+import tracemalloc
 import zipfile
 from io import BytesIO
 from typing import Any
@@ -197,6 +198,34 @@ def test_an_archive_always_has_the_same_bytes() -> None:
 
     assert bytes_of(ask(engine, "GET", path)) == first
     assert zipfile.ZipFile(BytesIO(first)).namelist() == ["0001.html", "0002.json", "0003.html"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"expiration": 0}, {"format": "rendered"}])
+def test_an_archive_of_many_prompts_has_the_answer_to_each_in_order(fields: dict[str, Any]) -> None:
+    engine = make_engine()
+    prompts = [f"{n} stones" for n in range(120)]
+
+    lines = lines_of(engine, queue(engine, *prompts, **fields))
+
+    assert len(lines) == len(prompts)
+    assert [prompt.encode() in line for prompt, line in zip(prompts, lines, strict=True)] == [True] * len(prompts)
+
+
+@pytest.mark.parametrize("query", [{}, {"format": "ndjson"}])
+def test_an_archive_that_is_not_read_keeps_few_of_its_prompts(query: dict[str, str]) -> None:
+    engine = make_engine()
+    id_ = queue(engine, *(f"{n} {'x' * 2_000}" for n in range(1_000)))
+    path = status_of(engine, id_)["url"].partition(":4024")[2]
+    next(iter(ask(engine, "GET", path, query=query, token=None).body))  # what is made once
+    tracemalloc.start()
+    try:
+        pieces = iter(ask(engine, "GET", path, query=query, token=None).body)
+        next(pieces)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 768 * 1024
 
 
 def test_an_archive_is_found_with_the_key_of_its_sandbox_only() -> None:

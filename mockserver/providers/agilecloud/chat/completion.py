@@ -1,6 +1,6 @@
 """AgileCloud's response to a chat request: the canned completion that matches, else a generated one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -8,7 +8,13 @@ import orjson
 
 from mockserver.fixtures.files import Completion
 from mockserver.openapi.generate.steps import Budget
-from mockserver.providers.agilecloud.chat.logprobs import check_size, text_logprobs, wants_logprobs
+from mockserver.providers.agilecloud.chat.logprobs import (
+    check_size,
+    text_logprobs,
+    token_logprobs,
+    top_count,
+    wants_logprobs,
+)
 from mockserver.providers.agilecloud.chat.text import (
     generated_object,
     generated_text,
@@ -37,7 +43,7 @@ from mockserver.providers.agilecloud.chat.tools import (
 from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
 from mockserver.sandbox.ids import digest
 
-__all__ = ["EncodedCompletion", "chat_completion", "encode_completion", "last_user_message"]
+__all__ = ["EncodedCompletion", "chat_completion", "encode_completion", "last_user_message", "streamed_logprobs"]
 
 PLAIN = frozenset(
     (
@@ -138,26 +144,46 @@ def chat_completion(
     id: str,
     created: int,
     budget: Budget | None = None,
+    has_logprobs: bool = True,
 ) -> dict[str, Any]:
     """The `chat.completion` object, the same for the same arguments; raises Refusal.
 
     The request is valid. `key` is derived from the seed, the model and the messages; `canned` is the fixture for the
-    last user message. `budget` limits a structured response.
+    last user message. `budget` limits a structured response. Without `has_logprobs`, those that the request asks for
+    are left to `streamed_logprobs`.
     """
     asked = _ChatRequest(
         request, canned.entry if canned else {}, read_format(request), read_tool_choice(request), budget or Budget()
     )
     # In OpenAI's API null means unset; some clients send every parameter.
     count = int(request.get("n") or 1)
-    keys = [digest(key, b"%d" % n) if n else key for n in range(count)]
-    choices = [_choice(asked, n, each) for n, each in enumerate(keys)]
+    choices = [_choice(asked, n, _choice_key(key, n)) for n in range(count)]
     said = sum([_answer_tokens(choice["message"]) for choice in choices])
     if wants_logprobs(request):
         check_size(said, request)
-        for choice, each in zip(choices, keys, strict=True):
+        for n, choice in enumerate(choices if has_logprobs else ()):
             text = choice["message"]["content"]
-            choice["logprobs"] = None if text is None else text_logprobs(text, request, each)
+            choice["logprobs"] = None if text is None else text_logprobs(text, request, _choice_key(key, n))
     return _completion_json(id, created, request["model"], choices, usage(_requested_tokens(request), said))
+
+
+def streamed_logprobs(
+    request: Mapping[str, Any], key: bytes
+) -> Callable[[Mapping[str, Any]], Iterable[Any] | None] | None:
+    """The log probabilities of a choice's tokens, made as they are sent; None if the request wants none."""
+    if not wants_logprobs(request):
+        return None
+    count = top_count(request)  # the request itself is not kept
+
+    def logprobs(choice: Mapping[str, Any]) -> Iterable[Any] | None:
+        text = choice["message"]["content"]
+        return None if text is None else token_logprobs(text, count, _choice_key(key, choice["index"]))
+
+    return logprobs
+
+
+def _choice_key(key: bytes, index: int) -> bytes:
+    return digest(key, b"%d" % index) if index else key
 
 
 def encode_completion(

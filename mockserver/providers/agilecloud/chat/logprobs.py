@@ -1,7 +1,7 @@
 """Log probabilities of a completion's tokens: seeded numbers in OpenAI's format."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -35,20 +35,28 @@ def wants_logprobs(request: Mapping[str, Any]) -> bool:
 
 def text_logprobs(text: str, request: Mapping[str, Any], key: bytes) -> dict[str, Any]:
     """The `logprobs` of a choice: one entry for each token of the text, the same for the same arguments."""
-    count = int(request.get("top_logprobs") or 0)
-    seed, content = xxh3_64_intdigest(key), []
+    return {"content": list(token_logprobs(text, top_count(request), key)), "refusal": None}
+
+
+def top_count(request: Mapping[str, Any]) -> int:
+    """How many tokens are listed for each place, the chosen one included; 0 without `top_logprobs`."""
+    return int(request.get("top_logprobs") or 0)
+
+
+def token_logprobs(text: str, count: int, key: bytes) -> Iterator[dict[str, Any]]:
+    """The entries of `text_logprobs`, each made when it is needed: one with alternatives takes 2 kB."""
+    seed = xxh3_64_intdigest(key)
     for token in split_tokens(text):
         coded = token.encode()
         seed = xxh3_64_intdigest(coded, seed)
         variant = _variants()[seed % VARIANTS]
         entry = {"token": token, "logprob": variant.logprob, "bytes": list(coded)}
-        content.append({**entry, "top_logprobs": [entry, *variant.alternatives[: count - 1]] if count else []})
-    return {"content": content, "refusal": None}
+        yield {**entry, "top_logprobs": [entry, *variant.alternatives[: count - 1]] if count else []}
 
 
 def check_size(tokens: int, request: Mapping[str, Any]) -> None:
     """Raises Refusal if that many tokens would have too many log probabilities."""
-    entries = tokens * (1 + int(request.get("top_logprobs") or 0))
+    entries = tokens * (1 + top_count(request))
     if entries > MAX_ENTRIES:
         message = f"The log probabilities of this answer have {entries} entries; no more than {MAX_ENTRIES} are told."
         raise Refusal(

@@ -10,10 +10,16 @@ from typing import Any
 from mockserver.api.call import Call
 from mockserver.api.provider import RequestPrompt
 from mockserver.errors import Reason, Refusal
+from mockserver.fixtures.files import Completion
 from mockserver.http import DeliveryFault, DeliveryFaultKind, Request, Response
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.openapi.document import JSON
-from mockserver.providers.agilecloud.chat.completion import chat_completion, encode_completion, last_user_message
+from mockserver.providers.agilecloud.chat.completion import (
+    chat_completion,
+    encode_completion,
+    last_user_message,
+    streamed_logprobs,
+)
 from mockserver.providers.agilecloud.chat.embeddings import (
     count_numbers,
     embedding_pieces,
@@ -145,8 +151,7 @@ def _complete(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[
         return answer_key(call.world, model, messages)
 
     if request.get("stream"):
-        completion = chat_completion(request, canned=canned, key=key(), id=id_, created=int(call.now))
-        response, (asked, said) = _stream_response(request, completion, source)
+        response, (asked, said) = _stream_response(request, canned, key(), id_, int(call.now))
     else:
         body, asked, said = encode_completion(
             request, canned=canned, key=key, id=id_, created=int(call.now), prompt=prompt
@@ -157,10 +162,11 @@ def _complete(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[
 
 
 def _stream_response(
-    request: Mapping[str, Any], completion: Mapping[str, Any], source: str
+    request: Mapping[str, Any], canned: Completion | None, key: bytes, id_: str, created: int
 ) -> tuple[Response, tuple[int, int]]:
+    completion = chat_completion(request, canned=canned, key=key, id=id_, created=created, has_logprobs=False)
     wants_usage = bool((request.get("stream_options") or {}).get("include_usage"))
-    events = stream_events(completion, include_usage=wants_usage)
+    events = stream_events(completion, include_usage=wants_usage, logprobs=streamed_logprobs(request, key))
     usage = completion["usage"]
     tokens = usage["prompt_tokens"], usage["completion_tokens"]
-    return Response(200, EVENT_STREAM, events, _UNBUFFERED, source), tokens
+    return Response(200, EVENT_STREAM, events, _UNBUFFERED, canned.source if canned else "handler"), tokens

@@ -1,7 +1,8 @@
 """Encodes values for the wire: JSONL, and completions as server-sent events."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -27,9 +28,17 @@ def jsonl_bytes(value: Any) -> bytes:
     return line
 
 
-def stream_events(completion: Mapping[str, Any], *, include_usage: bool) -> Iterator[bytes]:
+def stream_events(
+    completion: Mapping[str, Any],
+    *,
+    include_usage: bool,
+    logprobs: Callable[[Mapping[str, Any]], Iterable[Any] | None] | None = None,
+) -> Iterator[bytes]:
     """The events of a streamed completion. With usage, each has the field `usage`, and an additional last one its
     value.
+
+    `logprobs` gives the log probabilities of a choice's tokens, instead of those in the completion. They are made as
+    they are sent: those of all choices take megabytes. None is for a choice without text.
     """
     chunk = {
         "id": completion["id"],
@@ -42,8 +51,9 @@ def stream_events(completion: Mapping[str, Any], *, include_usage: bool) -> Iter
     if include_usage:
         chunk["usage"] = None
     for choice in completion["choices"]:
-        for delta, logprobs in _deltas(choice["message"], choice["logprobs"]):
-            yield _event({**chunk, "choices": [_choice(choice["index"], delta, None, logprobs)]})
+        entries = logprobs(choice) if logprobs else (choice["logprobs"] or {}).get("content")
+        for delta, own in _deltas(choice["message"], entries):
+            yield _event({**chunk, "choices": [_choice(choice["index"], delta, None, own)]})
         yield _event({**chunk, "choices": [_choice(choice["index"], {}, choice["finish_reason"])]})
     if include_usage:
         yield _event({**chunk, "usage": completion["usage"]})
@@ -61,7 +71,7 @@ def _choice(
 
 
 def _deltas(
-    message: Mapping[str, Any], logprobs: Mapping[str, Any] | None
+    message: Mapping[str, Any], logprobs: Iterable[Any] | None
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
     """The delta of each event, and the log probabilities of its tokens."""
     text = message["content"]
@@ -69,7 +79,7 @@ def _deltas(
     if logprobs is None:
         yield from (({"content": piece}, None) for piece in _pieces(text or ""))
     else:
-        for tokens in batched(logprobs["content"], PIECE_TOKENS):
+        for tokens in _groups(logprobs, PIECE_TOKENS):
             yield {"content": "".join(each["token"] for each in tokens)}, {"content": tokens, "refusal": None}
     for index, call in enumerate(message.get("tool_calls", ())):
         kind, field = call["type"], ARGUMENTS[call["type"]]
@@ -79,9 +89,10 @@ def _deltas(
             yield {"tool_calls": [{"index": index, kind: {field: piece}}]}, None
 
 
-def batched(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """The items in groups of that size; the last one may be smaller."""
-    return (items[at : at + size] for at in range(0, len(items), size))
+def _groups(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """The items in lists of that size, each made as it is taken; the last one may be shorter."""
+    remaining = iter(items)
+    return iter(lambda: list(islice(remaining, size)), [])
 
 
 def _pieces(text: str) -> list[str]:

@@ -1,5 +1,7 @@
 """Log probabilities: one entry for each token, whose texts together are the answer."""
 
+import tracemalloc
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -10,7 +12,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from mockserver.errors import Refusal
 from mockserver.fixtures.files import Completion, PromptMatch
-from mockserver.providers.agilecloud.chat.completion import chat_completion
+from mockserver.providers.agilecloud.chat.completion import chat_completion, streamed_logprobs
 from mockserver.providers.agilecloud.chat.logprobs import MAX_ENTRIES
 from mockserver.providers.agilecloud.chat.tokens import count_tokens, split_tokens
 from mockserver.providers.agilecloud.chat.wire import stream_events
@@ -18,9 +20,13 @@ from mockserver.providers.agilecloud.chat.wire import stream_events
 TEXTS = st.text(max_size=60) | st.text(alphabet="aé€😀 ", max_size=40)
 
 
-def complete(text: str | None = None, key: bytes = b"k", **fields: Any) -> dict[str, Any]:
+def asked(**fields: Any) -> dict[str, Any]:
     messages = [{"role": "user", "content": "Which rivers?"}]
-    request = {"model": "gpt-4o", "messages": messages, "logprobs": True, **fields}
+    return {"model": "gpt-4o", "messages": messages, "logprobs": True, **fields}
+
+
+def complete(text: str | None = None, key: bytes = b"k", **fields: Any) -> dict[str, Any]:
+    request = asked(**fields)
     canned = None if text is None else Completion("fixture:a#1", PromptMatch(), {"text": text})
     made = chat_completion(request, canned=canned, key=key, id="chatcmpl-1", created=1)
     ChatCompletion.model_validate(made, strict=True)
@@ -101,6 +107,35 @@ def test_each_chunk_of_a_stream_has_the_logprobs_of_its_tokens(text: str, n: int
         own = [each["choices"][0] for each in events if each["choices"][0]["index"] == choice["index"]]
         told = [entry for each in own if each["logprobs"] for entry in each["logprobs"]["content"]]
         assert told == choice["logprobs"]["content"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"top_logprobs": 3}, {"n": 3, "max_tokens": 7}, {"logprobs": False}])
+def test_logprobs_that_are_made_as_they_are_sent_are_those_of_the_whole_completion(fields: dict[str, Any]) -> None:
+    request = asked(**fields)
+
+    def made(*, has_logprobs: bool) -> Mapping[str, Any]:
+        return chat_completion(request, canned=None, key=b"k", id="a", created=1, has_logprobs=has_logprobs)
+
+    sent = stream_events(made(has_logprobs=False), include_usage=True, logprobs=streamed_logprobs(request, b"k"))
+
+    assert list(sent) == list(stream_events(made(has_logprobs=True), include_usage=True))
+
+
+def test_a_stream_that_is_not_read_keeps_none_of_the_logprobs() -> None:
+    request = asked(n=128, top_logprobs=20)
+    next(stream_events(complete(), include_usage=False))  # what is made once
+    tracemalloc.start()
+    try:
+        completion = chat_completion(request, canned=None, key=b"k", id="a", created=1, has_logprobs=False)
+        stream = stream_events(completion, include_usage=False, logprobs=streamed_logprobs(request, b"k"))
+        for _ in range(3):
+            next(stream)
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 512 * 1024
+    assert most < 1024 * 1024
 
 
 def test_a_response_with_too_many_logprobs_is_rejected() -> None:
