@@ -19,7 +19,7 @@ from mockserver.engine.refusals import (
     with_challenge,
     with_valid_fields,
 )
-from mockserver.errors import Reason, Refusal, StoreUnavailable, Violation
+from mockserver.errors import NeedsThread, Reason, Refusal, StoreUnavailable, Violation
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
 from mockserver.openapi.requests import JsonBody, check_reply, is_encoded, parse_input, parse_valid_json, takes_form
@@ -245,6 +245,8 @@ class Engine:
             self._admit(service, request, sandbox, sandbox.clock.now(), token)
         except (Refusal, SandboxesFull):
             return False
+        except NeedsThread:  # its balance takes long to compute: the form is read, and then it is asked in a thread
+            return True
         return True
 
     def lane(self, request: Request) -> str:

@@ -2,17 +2,15 @@
 
 import math
 import re
-from asyncio import _get_running_loop
 from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush, merge
 from typing import Annotated
 from zlib import crc32
 
-from mockserver.errors import NeedsThread
 from mockserver.lazy import lazy_pattern
 from mockserver.records import Bounds, Record
 from mockserver.redaction import account_key
-from mockserver.sandbox.batches import Batch
+from mockserver.sandbox.batches import Batch, LoopBudget
 from mockserver.sandbox.clock import Instant
 from mockserver.stores.collection import Cell, OpenCollection, OwnCell
 from mockserver.workers import checkpoint
@@ -26,8 +24,6 @@ AccountKey = Annotated[str, Bounds(pattern="^[0-9a-f]{32}$")]
 """The digest of a token, see `account_key`; the token itself is not kept."""
 DERIVED = ("settled", "promised", "unpaid")
 """The collections that are computed from accounts and batches, by `Accounts.recount`; exports leave them out."""
-BATCH_WEIGHT, MAX_WEIGHT = 100, 20_000
-"""An event loop computes what batches cost until their items, and so many for each batch, are more than that."""
 
 RESERVED_STATUS = "mock-status-"
 """The beginning of a token that asks for a status."""
@@ -273,7 +269,7 @@ class Accounts:
 
         Raises NeedsThread on an event loop when there are many; those that were looked at are counted then.
         """
-        weight, is_loop = 0, _get_running_loop() is not None
+        budget = LoopBudget()
         if not self._is_counted:
             for id_, _ in self._unpaid.items():
                 self._running.expect(id_, 0.0)
@@ -282,7 +278,6 @@ class Accounts:
             key, batch = self._unpaid.get(id_), self._batches.get(id_)
             if key is None or batch is None:
                 continue
-            weight += BATCH_WEIGHT + batch.size
             if batch.outcomes is None:
                 batch = batch.with_outcomes()
                 self._batches.put(id_, batch)
@@ -295,9 +290,7 @@ class Accounts:
             else:
                 self._running.note(id_, key, spent)
                 self._running.expect(id_, batch.next_change(now))
-            if is_loop and weight > MAX_WEIGHT:
-                raise NeedsThread("there are many batches to be charged for")
-            checkpoint()
+            budget.spend(batch.weight)
 
     def set_balance(self, account: Account, credits: int, now: float) -> Account:
         """The account with a balance of `credits` from now on."""
@@ -306,8 +299,13 @@ class Accounts:
         return self.put(account._replace(entries=(*account.entries, Charge(now, change, "set"))))
 
     def ledger(self, account: Account, now: float) -> Iterator[Charge]:
-        """Every entry up to now, oldest first."""
-        paid = (each for each in self._batches.scan() if each.price and each.account == account.key)
+        """Every entry up to now, oldest first. Raises NeedsThread on an event loop when there are many batches."""
+        paid, budget = list[Batch](), LoopBudget()
+        budget.expect(len(self._batches))
+        for batch in self._batches.scan():
+            if batch.price and batch.account == account.key:
+                budget.spend(batch.weight)
+                paid.append(batch)
         return merge(account.entries, *(_charges(each, now) for each in paid), key=lambda charge: charge.at)
 
     def _note_unpaid(self, batch: Batch) -> None:

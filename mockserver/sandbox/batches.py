@@ -2,6 +2,7 @@
 
 import math
 import re
+from asyncio import _get_running_loop
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -9,17 +10,25 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
+from mockserver.errors import NeedsThread
 from mockserver.lazy import lazy_pattern
 from mockserver.records import Bounds, Endless, Record
-from mockserver.sandbox.blobs import Body, read_body
+from mockserver.sandbox.blobs import Body, read_body, size_of
 from mockserver.sandbox.clock import Instant
 from mockserver.sandbox.conditions import ItemPlan
 from mockserver.settings.parse import LONGEST_PROGRESSION
+from mockserver.workers import checkpoint
 
 ARCHIVING_SHARE = 0.2
 """The share of a timed batch's duration that follows its last item."""
 MAX_PRICE = 1_000_000
 """The most credits for an item, so that a balance always fits into JSON."""
+
+BYTES_PER_ITEM = 1000
+"""Bytes of a body that take about as long to look at as an item."""
+
+BATCH_WEIGHT, LOOP_WEIGHT = 100, 20_000
+"""What each batch weighs beside its items, and the weight that an event loop looks at in one transaction."""
 
 Status = TypeVar("Status", bound=StrEnum)
 
@@ -181,6 +190,11 @@ class Batch(Record, frozen=True, gc=False):
         if self.outcomes and max(self.outcomes) >= self.size:
             raise ValueError(f"it has an outcome for item {max(self.outcomes)}, and {self.size} items")
 
+    @property
+    def weight(self) -> int:
+        """How long looking at all items takes, counted in short items."""
+        return max(self.size, size_of(self.body) // BYTES_PER_ITEM)
+
     def with_outcomes(self) -> "Batch":
         """The same batch with its outcomes computed."""
         return self if self.outcomes is not None else self._replace(outcomes=self._read_outcomes())
@@ -322,3 +336,25 @@ class Batch(Record, frozen=True, gc=False):
         if self._base_due(self.size - 1, 0.0) <= now:
             return self.size
         return bisect_right(range(self.size), now, key=lambda index: self._base_due(index, 0.0))
+
+
+class LoopBudget:
+    """Bounds the batches that a transaction looks at on an event loop, which should not wait for more."""
+
+    def __init__(self) -> None:
+        self._left = LOOP_WEIGHT if _get_running_loop() is not None else math.inf
+
+    def expect(self, batches: int) -> None:
+        """Raises NeedsThread on an event loop if that many batches are too many in any case."""
+        if batches * BATCH_WEIGHT > self._left:
+            raise NeedsThread("there are many batches to look at")
+
+    def spend(self, weight: int) -> None:
+        """Note that a batch was looked at; raises NeedsThread when an event loop has looked at enough.
+
+        In a thread this is a `checkpoint`.
+        """
+        self._left -= BATCH_WEIGHT + weight
+        if self._left < 0:
+            raise NeedsThread("there are many batches to look at")
+        checkpoint()

@@ -295,6 +295,11 @@ def read_body(body: "Body") -> bytes:
     return body.read() if isinstance(body, KeptBody) else body
 
 
+def size_of(body: "Body") -> int:
+    """The number of bytes of a kept body, which is not read."""
+    return body.size if isinstance(body, KeptBody) else len(body)
+
+
 def content_of(value: Any) -> bytes:
     """The bytes that a codec writes for a blob or a kept body; raises TypeError for another object."""
     if isinstance(value, (Blob, KeptBody)):

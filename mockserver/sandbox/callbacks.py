@@ -98,6 +98,8 @@ class Outbox:
         """Heap by due time, then number. Entries whose callback is no longer pending, or has another due time, are
         ignored.
         """
+        self._oldest = ""
+        """The id of a claimed callback that was the oldest, and was still to be sent."""
         self.reload()
         self.add(callbacks)
 
@@ -105,6 +107,7 @@ class Outbox:
         """Read the collections again, which another process may have changed."""
         self._noted = max((each.number for rows in (self._pending, self._claimed) for each in rows.scan()), default=0)
         self._queue.clear()
+        self._oldest = ""
         for each in self._pending.scan():
             self._queue_up(each)
 
@@ -146,6 +149,7 @@ class Outbox:
 
     def clear(self) -> None:
         """Removes all callbacks."""
+        self._oldest = ""
         for rows in (self._pending, self._claimed):
             for id_, _ in rows.items():
                 rows.delete(id_)
@@ -193,13 +197,30 @@ class Outbox:
     def claim_due(self, now: float) -> list[Callback]:
         """Callbacks that are due and were not claimed before, in due order, then by number."""
         found = []
-        while self.next_due() <= now and self._queue:
-            id_ = heappop(self._queue)[2]
-            callback = self._pending.get(id_)
-            assert callback is not None, "next_due has removed the entries of other callbacks"
-            self._pending.delete(id_)
-            found.append(callback._replace(state=State.SENDING))
-            self._claimed.put(id_, found[-1])
+        while (callback := self.claim_next(now)) is not None:
+            found.append(callback)
+        return found
+
+    def claim_next(self, now: float) -> Callback | None:
+        """The first of the callbacks that `claim_due` would return; None if there is none."""
+        if self.next_due() > now or not self._queue:
+            return None
+        id_ = heappop(self._queue)[2]
+        callback = self._pending.get(id_)
+        assert callback is not None, "next_due has removed the entries of other callbacks"
+        self._pending.delete(id_)
+        claimed = callback._replace(state=State.SENDING)
+        self._claimed.put(id_, claimed)
+        return claimed
+
+    def find_due(self, now: float, most: int) -> list[str]:
+        """The ids of callbacks that `claim_due` would return, and some that it ignores; `most` of them, unordered."""
+        found, positions = list[str](), [0]
+        while positions and len(found) < most:
+            position = positions.pop()
+            if position < len(self._queue) and self._queue[position][0] <= now:
+                found.append(self._queue[position][2])
+                positions += (2 * position + 1, 2 * position + 2)  # the heap's later entries
         return found
 
     def redeliver(self, id_: str) -> None:
@@ -207,6 +228,7 @@ class Outbox:
         callback = self._claimed.get(id_)
         if callback is not None:
             self._claimed.delete(id_)
+            self._oldest = ""
             self._await(callback._replace(state=State.PENDING))
 
     def find(self, id_: str) -> Callback | None:
@@ -238,8 +260,11 @@ class Outbox:
     def _drop_oldest(self) -> None:
         """Enforces the bound. Callbacks that are still to be sent are not dropped, nor later ones."""
         excess = len(self._claimed) - MAX_CLAIMED
-        for oldest in islice(self._claimed.scan(), max(excess, 0)):
+        if excess <= 0 or ((oldest := self._claimed.get(self._oldest)) is not None and oldest.state in UNDECIDED):
+            return
+        for oldest in islice(self._claimed.scan(), excess):
             if oldest.state in UNDECIDED:
+                self._oldest = oldest.id
                 return
             self._claimed.delete(oldest.id)
             self._dropped.put(self._dropped.get() + 1)

@@ -7,12 +7,13 @@ from builders import ask, make_engine, queue, value_of
 
 from mockserver.engine.engine import Engine
 from mockserver.errors import NeedsThread
-from mockserver.sandbox.accounts import BATCH_WEIGHT, DEFAULT_CREDITS, MAX_WEIGHT
+from mockserver.sandbox.accounts import DEFAULT_CREDITS
+from mockserver.sandbox.batches import BATCH_WEIGHT, LOOP_WEIGHT
 from mockserver.sandbox.clock import LATEST
 from mockserver.web.admin.views import iso_instant
 
 SIZE, PRICE = 200, 5
-ENOUGH = MAX_WEIGHT // (BATCH_WEIGHT + SIZE) + 1
+ENOUGH = LOOP_WEIGHT // (BATCH_WEIGHT + SIZE) + 1
 """Batches of SIZE prompts of which an event loop counts no more."""
 
 

@@ -97,6 +97,22 @@ def test_an_outbox_drops_the_oldest_finished_callbacks_only() -> None:
     assert "0" not in outbox.claimed
 
 
+def test_an_outbox_drops_finished_callbacks_again_after_its_oldest_was_redelivered() -> None:
+    outbox = Outbox()
+    for n in range(MAX_CLAIMED + 3):
+        note(outbox, str(n), n)
+    claimed = outbox.claim_due(math.inf)
+    outbox.update(claimed[1]._replace(state=State.DELIVERED))
+    outbox.redeliver("0")
+    outbox.claim_due(math.inf)
+
+    for each in claimed[2:]:
+        outbox.update(each._replace(state=State.DELIVERED))
+
+    assert (len(outbox.claimed), outbox.dropped) == (MAX_CLAIMED, 3)
+    assert next(iter(outbox.claimed)) == "4"
+
+
 def test_a_callback_keeps_its_latest_attempts() -> None:
     callback = Callback("a", 1, "agentfirst", "http://127.0.0.1/", "http://here")
 

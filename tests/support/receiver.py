@@ -12,6 +12,8 @@ import orjson
 
 PATIENCE = 20
 """Seconds after which a test that waits has failed."""
+DELIVERY_THREADS = "mockserver-dispatcher"
+"""The name of the threads that send callbacks."""
 
 
 class Told(NamedTuple):
@@ -65,6 +67,13 @@ class Receiver:
         except Empty:
             return True
         return False
+
+
+def join_deliveries() -> None:
+    """Wait until all threads that send callbacks have ended."""
+    for thread in threading.enumerate():
+        if thread.name == DELIVERY_THREADS:
+            thread.join(PATIENCE)
 
 
 @contextmanager

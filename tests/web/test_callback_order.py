@@ -1,6 +1,6 @@
 """When callbacks are sent, and how many at once: exact waits on a loop that is only written down, and real sockets."""
 
-import threading
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -10,15 +10,13 @@ import orjson
 import pytest
 from builders import ask as ask_engine
 from builders import make_engine, make_settings, queue, value_of
-from receiver import PATIENCE, listening, receiving
+from receiver import PATIENCE, join_deliveries, listening, receiving
 
 from mockserver.engine.engine import Engine
 from mockserver.sandbox.clock import Clock, ClockConfig
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.server.process import ThreadedServer
-from mockserver.web.callbacks.dispatcher import CallbackDispatcher, KeyedExecutor
-
-THREADS = "mockserver-dispatcher"
+from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 
 
 class WrittenLoop:
@@ -78,7 +76,7 @@ class Post:
         """Wait for the sandbox's lane, for deliveries, and for what these put into the lane."""
         for _ in range(2):
             self.engine.workers.submit(self.sandbox.name, lambda: None).result(PATIENCE)
-            join_courier()
+            join_deliveries()
         self.engine.workers.submit(self.sandbox.name, lambda: None).result(PATIENCE)
 
     def states(self) -> list[str]:
@@ -176,12 +174,6 @@ def only(post: Post) -> Any:
     return callback
 
 
-def join_courier() -> None:
-    for thread in threading.enumerate():
-        if thread.name == THREADS:
-            thread.join(PATIENCE)
-
-
 # Real sockets.
 
 
@@ -230,96 +222,33 @@ def test_a_batch_of_a_fifth_of_a_second_is_called_back_for_before_one_of_four_fi
         assert [receiver.wait().value["id"] for _ in range(2)] == [sooner, later]
 
 
-@pytest.mark.parametrize("earlier", [0, 20])
-def test_at_most_16_deliveries_are_under_way_at_once(earlier: int) -> None:
-    rounds, started, release = KeyedExecutor(), threading.Semaphore(0), threading.Event()
-    under_way, most, done = 0, 0, threading.Semaphore(0)
-    lock = threading.Lock()
-
-    def work() -> None:
-        nonlocal under_way, most
-        with lock:
-            under_way += 1
-            most = max(most, under_way)
-        started.release()
-        release.wait(PATIENCE)
-        with lock:
-            under_way -= 1
-        done.release()
-
-    for n in range(earlier):  # each is over before the next begins
-        rounds.add(f"earlier {n}", done.release)
-        assert done.acquire(timeout=PATIENCE)
-        join_courier()
-    for n in range(40):
-        rounds.add(f"sandbox {n}", work)
-
-    for _ in range(16):
-        assert started.acquire(timeout=PATIENCE)
-    assert sum(thread.name == THREADS for thread in threading.enumerate()) == 16
-    release.set()
-    for _ in range(40):
-        assert done.acquire(timeout=PATIENCE)
-    assert most == 16
-
-
-def test_the_work_of_one_sandbox_is_done_in_order_and_one_after_another() -> None:
-    rounds, seen, done = KeyedExecutor(), list[int](), threading.Event()
-    under_way, together, queued = 0, 0, threading.Event()
-
-    def work(n: int) -> None:
-        nonlocal under_way, together
-        under_way += 1
-        together = max(together, under_way)
-        queued.wait(PATIENCE)
-        seen.append(n)
-        under_way -= 1
-        if n == 199:
-            done.set()
-
-    for n in range(200):
-        rounds.add("one", lambda n=n: work(n))  # type: ignore[misc]  # mypy does not infer a lambda's default
-    queued.set()
-
-    assert done.wait(PATIENCE)
-    assert (seen, together) == (list(range(200)), 1)
-
-
-def test_work_that_raises_does_not_stop_later_work(caplog: pytest.LogCaptureFixture) -> None:
-    rounds, done = KeyedExecutor(), threading.Semaphore(0)
-
-    def broken() -> None:
-        raise LookupError("broken")
-
-    for n in range(20):
-        rounds.add("one", broken)
-        rounds.add(f"other {n}", broken)
-        rounds.add("one", done.release)
-
-    for _ in range(20):
-        assert done.acquire(timeout=PATIENCE)
-    join_courier()
-    assert caplog.text.count("LookupError: broken") == 40
-
-
-def test_a_seventeenth_receiver_is_called_once_another_has_answered() -> None:
-    with listening() as listener, serving(progression="immediate", callback_timeout="60") as (_, api):
-        target = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        for n in range(17):
-            send(api, target, Authorization=f"Bearer token-{n}")
-        wires = [listener.accept()[0] for _ in range(16)]
-        listener.settimeout(0)
+def test_a_seventeenth_callback_is_sent_once_another_has_been_answered() -> None:
+    with (
+        listening() as listener,
+        listening() as other,
+        serving(progression="immediate", callback_timeout="60") as (_, api),
+    ):
+        for n in range(12):
+            send(api, target_of(listener), Authorization=f"Bearer token-{n}")
+        for n in range(12, 17):
+            send(api, target_of(other), Authorization=f"Bearer token-{n}")
+        wires = [listener.accept()[0] for _ in range(12)] + [other.accept()[0] for _ in range(4)]
+        other.settimeout(0)
         with suppress(BlockingIOError):
-            wires.append(listener.accept()[0])
+            wires.append(other.accept()[0])
         assert len(wires) == 16
 
         wires[0].recv(65_536)
         wires[0].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        listener.settimeout(PATIENCE)
-        wires.append(listener.accept()[0])
+        other.settimeout(PATIENCE)
+        wires.append(other.accept()[0])
 
         for wire in wires:
             wire.close()
+
+
+def target_of(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/"
 
 
 def test_a_callback_without_a_batch_to_speak_of_is_refused() -> None:
@@ -353,7 +282,7 @@ def test_an_internal_error_in_a_timer_is_logged(
     post = Post(progression="time:60", callbacks="inbox")
     post.queue()
     post.wall += 61
-    monkeypatch.setattr(post.sandbox.open_outbox(), "claim_due", lambda _: 1 / 0)
+    monkeypatch.setattr(post.sandbox.open_outbox(), "claim_next", lambda _: 1 / 0)
 
     post.ring()
 

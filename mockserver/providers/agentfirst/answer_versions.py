@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from mockserver.sandbox.batches import Batch
+from mockserver.sandbox.batches import Batch, LoopBudget
 from mockserver.sandbox.clock import DAY
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.stores.collection import Collection
@@ -32,19 +32,33 @@ class AnswerVersions:
         """0 for the first answer, 1 for the next one computed at least a day later, and so on.
 
         `asked` is in Unix seconds of sandbox time; `questions` gives the questions of a batch that use the cache.
-        Batches are read only in a sandbox that is older than a day, and each of them once.
+        Batches are read only in a sandbox that is older than a day, and each of them once. Raises as `read` does.
         """
-        if asked < self._born + DAY:
+        if not self.is_needed(asked):
             return 0
-        read = self._read.get(_BATCHES) or 0
-        if read < len(self._batches):  # Skipping what was read costs a step for each.
-            self._read_batches(read, questions)
+        self.read(questions)
         return max(bisect_right(self._computed.get(question.hex()) or (asked,), asked) - 1, 0)
 
-    def _read_batches(self, read: int, questions: Callable[[Batch], Iterable[bytes]]) -> None:
-        for batch in islice(self._batches.scan(), read, None):
-            for each in questions(batch):
-                times = self._computed.get(each.hex()) or ()
-                if not times or batch.created - times[-1] >= DAY:
-                    self._computed.put(each.hex(), (*times, batch.created))
-        self._read.put(_BATCHES, len(self._batches))
+    def is_needed(self, now: float) -> bool:
+        """Whether a question asked now may have another version than the first."""
+        return now >= self._born + DAY
+
+    def read(self, questions: Callable[[Batch], Iterable[bytes]]) -> None:
+        """Read the batches that were not read before.
+
+        Raises NeedsThread on an event loop when there are many; those that were read are noted then.
+        """
+        read, budget = self._read.get(_BATCHES) or 0, LoopBudget()
+        if read >= len(self._batches):
+            return
+        budget.expect(len(self._batches) - read)
+        try:
+            for batch in islice(self._batches.scan(), read, None):  # Skipping what was read costs a step for each.
+                for each in questions(batch):
+                    times = self._computed.get(each.hex()) or ()
+                    if not times or batch.created - times[-1] >= DAY:
+                        self._computed.put(each.hex(), (*times, batch.created))
+                read += 1
+                budget.spend(batch.weight)
+        finally:
+            self._read.put(_BATCHES, read)

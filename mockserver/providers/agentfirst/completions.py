@@ -80,6 +80,16 @@ def questions(batch: Batch, sandbox: Sandbox) -> list[Question]:
     return [each._replace(edition=_version(each, batch, sandbox)) for each in asked]
 
 
+def read_versions(sandbox: Sandbox, now: float) -> None:
+    """Read the batches on which the versions of completions depend now. Call it before a handler changes anything.
+
+    Raises NeedsThread on an event loop when there are many.
+    """
+    versions = AnswerVersions(sandbox)
+    if versions.is_needed(now):
+        versions.read(_cached_questions)
+
+
 def editions(batch: Batch, sandbox: Sandbox) -> list[bytes]:
     """The editions of the batch's questions, in input order, for `questions_in_slices`."""
     return [each.edition for each in questions(batch, sandbox)]

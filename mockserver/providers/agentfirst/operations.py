@@ -1,5 +1,6 @@
 """Agent First's operations: batches of prompts, single conversations, and the account."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mockserver.api.call import ApiContext, Call
@@ -18,13 +19,14 @@ from mockserver.providers.agentfirst.completions import (
     editions,
     questions,
     questions_in_slices,
+    read_versions,
     targeting_of,
 )
 from mockserver.providers.agentfirst.errors import check_question, check_targeting, format_error, needs_credits
 from mockserver.providers.agentfirst.settings import AgentFirstSettings
 from mockserver.providers.agentfirst.statuses import RequestKind, Status, status_of
 from mockserver.records import Bounds
-from mockserver.sandbox.batches import IMMEDIATE, Batch, Progression
+from mockserver.sandbox.batches import IMMEDIATE, Batch, LoopBudget, Progression
 from mockserver.sandbox.callbacks import Callback
 from mockserver.sandbox.conditions import NORMAL
 from mockserver.sandbox.ids import canonical
@@ -81,6 +83,25 @@ def callback_payload(batch: Batch, callback: Callback, sandbox: Sandbox) -> dict
     return status
 
 
+def _batch_rows(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
+    """The rows of a list of all batches; raises NeedsThread on an event loop when there are many."""
+    budget = LoopBudget()
+    budget.expect(len(sandbox.batches))
+    for each in sandbox.batches.scan():
+        budget.spend(each.weight)
+        batch = each.with_outcomes()
+        tally = batch.tally(now)
+        yield {
+            "id": batch.id,
+            "kind": batch.kind,
+            "account": batch.account,
+            "status": status_of(batch, now, tally),
+            "count": batch.size,
+            "successful": tally.successful,
+            "failed": tally.failed,
+        }
+
+
 api = Provider(
     "agentfirst",
     tag="Agent First",
@@ -100,7 +121,7 @@ api = Provider(
         "getArchive": {"format": "zip"},
     },
     exclusive_parameters={"askModel": "id"},
-    listings={"batches": lambda sandbox, now: (_batch_rows(each, now) for each in sandbox.batches.scan())},
+    listings={"batches": _batch_rows},
     find_batch_reads=lambda: batch_reads.BATCH_READS,
     client_rules=CLIENT_RULES,
     unknowns=lambda: unknowns.UNKNOWNS,
@@ -108,19 +129,6 @@ api = Provider(
 )
 api.checks("queueBatch")(check_targeting)
 api.checks("askModel")(check_question)
-
-
-def _batch_rows(batch: Batch, now: float) -> dict[str, Any]:
-    tally = batch.tally(now)
-    return {
-        "id": batch.id,
-        "kind": batch.kind,
-        "account": batch.account,
-        "status": status_of(batch, now),
-        "count": batch.size,
-        "successful": tally.successful,
-        "failed": tally.failed,
-    }
 
 
 @api.handles("queueBatch")
@@ -179,6 +187,7 @@ def get_archive(call: Call) -> Response:
         raise Refusal(Reason.NOT_FOUND)
     if call.sandbox.conditions.forgets(batch.created, call.now):
         raise Refusal(Reason.NOT_FOUND)
+    LoopBudget().spend(batch.weight)
     batch = batch.with_outcomes()
     asked = questions_in_slices(batch, editions(batch, call.sandbox))
     if call.arguments.get("format") == "ndjson":
@@ -256,7 +265,10 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
 
 
 def _read_batch(call: Call, kind: RequestKind) -> Batch:
-    """The account's batch after this status read; raises Refusal for an id unknown, another's or of another kind."""
+    """The account's batch after this status read; raises Refusal for an id unknown, another's or of another kind.
+
+    Raises NeedsThread on an event loop when the texts of the batch have megabytes and were not looked at.
+    """
     id_ = call.arguments["id"].lower()
     batch = call.sandbox.batches.get(id_)
     if (
@@ -267,6 +279,8 @@ def _read_batch(call: Call, kind: RequestKind) -> Batch:
     ):
         violation = Violation(("query", "id"), "unknown", f"no {kind} of this account has the id {id_}")
         raise Refusal(Reason.NOT_FOUND, f"Id must be that of a queued {kind}", violations=[violation])
+    if batch.outcomes is None:
+        LoopBudget().spend(batch.weight)  # before the read counts
     batch = batch.read_at(call.now).with_outcomes()
     call.sandbox.accounts.update_batch(batch)
     if call.sandbox.outbox is not None:
@@ -276,6 +290,7 @@ def _read_batch(call: Call, kind: RequestKind) -> Batch:
 
 def _poll_conversation(call: Call, *, pending: int) -> Response:
     """A queued conversation's completion, or its status. `failed` means that the client should repeat the call."""
+    read_versions(call.sandbox, call.now)
     batch = _read_batch(call, RequestKind.CONVERSATION)
     status = status_of(batch, call.now)
     if status is not Status.SUCCESSFUL:
@@ -285,6 +300,7 @@ def _poll_conversation(call: Call, *, pending: int) -> Response:
 
 def _answer_now(call: Call) -> Response:
     """A live conversation. The result is determined at once; only the gateway waits."""
+    read_versions(call.sandbox, call.now)
     draft = _new_conversation(call, IMMEDIATE).with_outcomes()
     outcome = draft.outcome(0)
     if outcome.slowness > CREATE_RETRIES:

@@ -105,9 +105,9 @@ class SharedSandbox(Sandbox):
     def lost_callbacks(self) -> Sequence[Callback]:
         if self.outbox is None or not len(self._leases()):
             return ()
-        now, claimed = wall_time(), self.outbox.claimed
-        over = [claimed[id_] for id_, end in self._leases().items() if end <= now and id_ in claimed]
-        return [each for each in over if each.state in UNDECIDED]
+        now = wall_time()
+        over = [self.outbox.find_claimed(id_) for id_, end in self._leases().items() if end <= now]
+        return [each for each in over if each is not None and each.state in UNDECIDED]
 
     def claim_work(self, id_: str) -> bool:
         return self._shared.open(SERVER).inside(partial(self._claim, f"{self.name}\n{id_}"))

@@ -1,9 +1,11 @@
 """Admin routes for callbacks."""
 
+from asyncio import _get_running_loop
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from mockserver.errors import NeedsThread
 from mockserver.lazy import lazy_module
 from mockserver.openapi.operations import is_json
 from mockserver.openapi.schema import Schema
@@ -27,7 +29,7 @@ MAX_PAYLOAD = 256 * 1024
 
 def callbacks(call: AdminCall) -> Any:
     """Due callbacks in due order, then pending ones; `next` is the `after` of the following page."""
-    call.engine.settle(call.sandbox)
+    _claim_due(call)
     limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
     outbox = call.sandbox.outbox
     found = outbox.every() if outbox else []
@@ -42,6 +44,14 @@ def callbacks(call: AdminCall) -> Any:
     }
 
 
+def _claim_due(call: AdminCall) -> None:
+    """Claim the callbacks that are due; raises NeedsThread if the sandbox's lane claims them, before anything else."""
+    now, outbox = call.now, call.sandbox.outbox
+    call.engine.settle(call.sandbox)
+    if outbox is not None and _get_running_loop() is not None and outbox.next_due() <= now:
+        raise NeedsThread("many callbacks are due")
+
+
 def delete_callbacks(call: AdminCall) -> Any:
     """Remove all callbacks; pending ones are never sent."""
     outbox = call.sandbox.outbox
@@ -51,6 +61,7 @@ def delete_callbacks(call: AdminCall) -> Any:
 
 
 def redeliver_callback(call: AdminCall) -> Any:
+    _claim_due(call)
     outbox, id_ = call.sandbox.outbox, call.path["id"]
     found = outbox.find(id_) if outbox else None
     if outbox is None or found is None:
@@ -74,6 +85,7 @@ def send_webhook(call: AdminCall) -> Any:
     if found is None:
         names = [each.name for each in call.engine.webhooks]
         raise AdminRefusal(404, f"No document has a webhook {name[:100]!r}.{did_you_mean(name, names)}")
+    _claim_due(call)
     given = orjson.dumps(call.body["payload"]) if "payload" in call.body else b""
     if len(given) > MAX_PAYLOAD:
         raise AdminRefusal(413, f"The payload is larger than {MAX_PAYLOAD} bytes.")

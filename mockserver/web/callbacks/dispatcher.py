@@ -2,27 +2,29 @@
 
 import asyncio
 import logging
-from collections import deque
+from asyncio import _get_running_loop
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from threading import Lock, Thread
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 import orjson
 
 from mockserver.engine.engine import Engine
-from mockserver.errors import StoreUnavailable
+from mockserver.errors import NeedsThread, StoreUnavailable
 from mockserver.lazy import lazy_module
+from mockserver.sandbox.batches import BATCH_WEIGHT, LOOP_WEIGHT, LoopBudget
 from mockserver.sandbox.callbacks import Attempt, Callback, Outbox, State
 from mockserver.sandbox.clock import wall_time
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
 from mockserver.stores.retry import retried
 from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult, policy_of
-from mockserver.workers import LaneFull
+from mockserver.web.callbacks.threads import KeyedExecutor, receiver_of
+from mockserver.workers import LaneFull, WorkStopped, checkpoint
 
 if TYPE_CHECKING:
     from mockserver.web.callbacks import http, sqs
@@ -30,8 +32,6 @@ else:
     sqs = lazy_module("mockserver.web.callbacks.sqs")
     http = lazy_module("mockserver.web.callbacks.http")
 
-MAX_WORKERS = 16
-"""The most deliveries at a time, each for another sandbox."""
 FULL_LANE_WAIT = 1.0
 """Seconds until work for a sandbox whose lane is full is retried."""
 LEASE_SECONDS = 15.0
@@ -52,6 +52,8 @@ class Delivery(NamedTuple):
     sandbox: Sandbox
     outbox: Outbox
     id: str
+    receiver: str
+    """Where it goes, see `receiver_of`."""
     failures: int = 0
 
     def callback(self) -> Callback | None:
@@ -99,14 +101,26 @@ class CallbackDispatcher:
             alarm.cancel()
 
     def __call__(self, sandbox: Sandbox) -> None:
-        """Claim the sandbox's due callbacks and start their delivery; called within the sandbox's transaction."""
+        """Claim the sandbox's due callbacks and start their delivery; called within the sandbox's transaction.
+
+        Where an event loop should not wait for that, it is done in the sandbox's lane, before later requests.
+        """
         outbox = sandbox.outbox
         if outbox is None:
             return
-        for callback in outbox.claim_due(sandbox.clock.now()):
-            self._set_out(sandbox, outbox, callback._replace(payload=self._payload(sandbox, callback)))
+        now = sandbox.clock.now()
+        if _get_running_loop() is not None and _are_many_due(sandbox, outbox, now):
+            sandbox.after_commit(partial(self._in_lane, sandbox, partial(self._look_after, sandbox)))
+            return
+        try:
+            while (callback := outbox.claim_next(now)) is not None:
+                self._set_out(sandbox, outbox, callback._replace(payload=self._payload(sandbox, callback)))
+                checkpoint()
+        except WorkStopped:  # the client of the request that claims them has left
+            self._in_lane(sandbox, partial(self._look_after, sandbox))
+            raise
         for callback in sandbox.lost_callbacks():
-            self._send(sandbox, outbox, callback.id)
+            self._send(sandbox, outbox, callback)
         self._set_alarm(sandbox, sandbox.clock.wait_for(outbox.next_due()))
 
     def _payload(self, sandbox: Sandbox, callback: Callback) -> bytes:
@@ -124,15 +138,16 @@ class CallbackDispatcher:
             callback = callback._replace(state=State.SENDING if self._sends else State.KEPT)
         outbox.update(callback)
         if callback.state is State.SENDING:
-            self._send(sandbox, outbox, callback.id)
+            self._send(sandbox, outbox, callback)
 
-    def _send(self, sandbox: Sandbox, outbox: Outbox, id_: str) -> None:
+    def _send(self, sandbox: Sandbox, outbox: Outbox, callback: Callback) -> None:
         """Send a callback when it is known to be this process that sends it."""
-        sandbox.lease(id_, self._lease)
-        sandbox.after_commit(partial(self._go, Delivery(sandbox, outbox, id_)))
+        sandbox.lease(callback.id, self._lease)
+        delivery = Delivery(sandbox, outbox, callback.id, receiver_of(callback.target))
+        sandbox.after_commit(partial(self._go, delivery))
 
     def _go(self, delivery: Delivery) -> None:
-        self._rounds.add(delivery.sandbox.name, partial(self._deliver, delivery))
+        self._rounds.add(delivery.sandbox.name, partial(self._deliver, delivery), delivery.receiver)
 
     def _deliver(self, delivery: Delivery) -> None:
         """Make an attempt, in a thread and outside the sandbox's transaction."""
@@ -159,7 +174,8 @@ class CallbackDispatcher:
             delivery.sandbox.after_commit(partial(self._count, state))
         if state is State.RETRYING:
             known = ref(delivery.sandbox), ref(delivery.outbox)
-            self._later(self._rules.retries[delivery.failures], partial(self._go_again, *known, delivery.id, failures))
+            again = partial(self._go_again, *known, delivery.id, delivery.receiver, failures)
+            self._later(self._rules.retries[delivery.failures], again)
 
     def _count(self, state: State) -> None:
         with self._counting:
@@ -177,11 +193,11 @@ class CallbackDispatcher:
             for sandbox in self._sandboxes.due(wall_time()):
                 self._in_lane(sandbox, partial(self._look_after, sandbox))
 
-    def _go_again(self, sandbox: "ref[Sandbox]", outbox: "ref[Outbox]", id_: str, failures: int) -> None:
+    def _go_again(self, sandbox: "ref[Sandbox]", outbox: "ref[Outbox]", id_: str, receiver: str, failures: int) -> None:
         """Retry, unless the sandbox was deleted meanwhile."""
         known, noted = sandbox(), outbox()
         if known is not None and noted is not None:
-            self._go(Delivery(known, noted, id_, failures))
+            self._go(Delivery(known, noted, id_, receiver, failures))
 
     def _set_alarm(self, sandbox: Sandbox, wait: float | None) -> None:
         try:
@@ -228,55 +244,16 @@ class CallbackDispatcher:
                 self.loop.call_soon_threadsafe(action)
 
 
-class KeyedExecutor:
-    """Runs work in threads: that of one lane in sequence, that of different lanes in parallel."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._lanes: dict[str, deque[Callable[[], None]]] = {}
-        """All lanes that have work, including running work."""
-        self._waiting: deque[str] = deque()
-        """Those of them that no thread works for."""
-        self._walkers = 0
-
-    def add(self, lane: str, work: Callable[[], None]) -> None:
-        """Run the work after the lane's earlier work."""
-        with self._lock:
-            if lane in self._lanes:
-                self._lanes[lane].append(work)
-                return
-            self._lanes[lane] = deque([work])
-            self._waiting.append(lane)
-            if self._walkers == MAX_WORKERS:
-                return
-            self._walkers += 1
-        # A daemon, so that the process can end without waiting for a slow receiver.
-        Thread(target=self._walk, name="mockserver-dispatcher", daemon=True).start()
-
-    def _walk(self) -> None:
-        while (lane := self._take()) is not None:
-            try:
-                lane[1]()
-            except Exception:
-                _log.exception("the courier met a bug in mockserver")
-            finally:
-                self._give_back(lane[0])
-
-    def _take(self) -> tuple[str, Callable[[], None]] | None:
-        with self._lock:
-            if not self._waiting:
-                self._walkers -= 1
-                return None
-            lane = self._waiting.popleft()
-            return lane, self._lanes[lane][0]
-
-    def _give_back(self, lane: str) -> None:
-        with self._lock:
-            self._lanes[lane].popleft()
-            if self._lanes[lane]:
-                self._waiting.append(lane)
-            else:
-                del self._lanes[lane]
+def _are_many_due(sandbox: Sandbox, outbox: Outbox, now: float) -> bool:
+    """Whether claiming the callbacks that are due takes too long for an event loop."""
+    budget = LoopBudget()
+    try:
+        for id_ in outbox.find_due(now, LOOP_WEIGHT // BATCH_WEIGHT + 1):
+            batch = sandbox.batches.get(id_)
+            budget.spend(batch.weight if batch is not None else 0)
+    except NeedsThread:
+        return True
+    return False
 
 
 def _log_bug(work: "Future[None]") -> None:

@@ -1,6 +1,6 @@
 """The operations on prompt templates: create, read, update, draft, publish, compare, render and test."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import unified_diff
 from typing import Any
 
@@ -25,6 +25,7 @@ from mockserver.providers.agilecloud.prompts.select import (
     version_archived,
 )
 from mockserver.providers.agilecloud.prompts.template import TemplateError, placeholders_of
+from mockserver.sandbox.batches import BYTES_PER_ITEM, LoopBudget
 
 MAX_COMPARED = 1_000
 """The most lines of a version that are compared; a diff of more takes too long."""
@@ -60,6 +61,7 @@ def create_prompt(call: Call) -> Response:
 
 def list_prompts(call: Call) -> Response:
     prompts = prompt_book(call).all()
+    _check_budget(each.current or each.latest for each in prompts)
     return call.reply({"data": [prompt_json(each) for each in prompts], "count": len(prompts)})
 
 
@@ -84,8 +86,17 @@ def create_prompt_version(call: Call) -> Response:
 
 def list_prompt_versions(call: Call) -> Response:
     prompt = _find(call)
+    _check_budget(prompt.versions)
     shown = [version_json(prompt, each) for each in reversed(prompt.versions)]
     return call.reply({"data": shown, "count": len(shown)})
+
+
+def _check_budget(versions: Iterable[PromptVersion]) -> None:
+    """Raises NeedsThread on an event loop when there are many versions to be shown, or long ones."""
+    budget = LoopBudget()
+    for each in versions:
+        texts = [each.template or "", *(message["content"] for message in each.messages or ())]
+        budget.spend(sum(map(len, texts)) // BYTES_PER_ITEM)
 
 
 def publish_prompt_version(call: Call) -> Response:
