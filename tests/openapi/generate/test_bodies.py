@@ -65,6 +65,23 @@ def test_a_generated_body_is_valid(definition: Any, key: bytes) -> None:
     assert made.source == "generated"
 
 
+def test_a_discriminator_has_the_name_that_its_mapping_gives_the_chosen_schema() -> None:
+    """The schemas themselves allow any `kind`."""
+    pets = {"oneOf": [{"$ref": "#/components/schemas/Fish"}]}
+    fish = {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string"}}}
+    document = {"components": {"schemas": {"Fish": fish}}}
+
+    def kind_by(discriminator: Any) -> Any:
+        schema = Schema({**pets, "discriminator": discriminator}, document)
+        return body_of(Content("application/json", schema, {}), key=b"k").value["kind"]
+
+    assert kind_by({"propertyName": "kind", "mapping": {"swims": "#/components/schemas/Fish"}}) == "swims"
+    assert kind_by({"propertyName": "kind", "mapping": {"swims": "Fish"}}) == "swims"
+    assert kind_by({"propertyName": "kind", "mapping": {"barks": "Dog"}}) == "Fish"
+    assert kind_by({"propertyName": "kind", "mapping": []}) == "Fish"
+    assert kind_by({"propertyName": "kind"}) == "Fish"
+
+
 def test_examples_and_defaults_of_properties_come_before_generated_values() -> None:
     properties = {
         "a": {"type": "string", "example": "A"},
