@@ -80,3 +80,10 @@ DEFLATED = RAW.compress(TEXT) + RAW.flush()
 )
 def test_a_coded_body_is_decoded_up_to_its_limit(content: bytes, coding: str, decoded: bytes | None) -> None:
     assert decoded_body(content, coding, 100) == decoded
+
+
+def test_of_a_long_address_200_characters_are_shown() -> None:
+    with pytest.raises(SettingsError) as refused:
+        parse_upstream("ftp://" + "a" * 300)
+
+    assert f"'ftp://{'a' * 194}'" in str(refused.value)

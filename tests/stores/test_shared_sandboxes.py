@@ -104,6 +104,26 @@ def test_beyond_the_limit_the_sandbox_is_evicted_that_no_process_has_used_for_lo
     assert names(one) == names(other) == ["first", "fourth", "third"]
 
 
+def test_a_free_name_is_the_next_number_that_no_process_has_taken(engines: MakeEngine) -> None:
+    one, other = engines(), engines()
+    assert one.sandboxes.unused_name() == "sandbox-1"
+
+    for name in ("mine", "sandbox-3"):
+        queue(one, "a", token=name)
+
+    assert other.sandboxes.unused_name() == "sandbox-4"
+
+
+def test_as_many_evicted_sandboxes_are_remembered_as_may_be_kept(engines: MakeEngine) -> None:
+    engine = engines(max_sandboxes=2)
+    for name in ("a", "b", "c", "d", "e"):  # a, b and c are evicted, and a is forgotten
+        queue(engine, "hello", token=name)
+
+    first, last = (engine.sandboxes.open(name) for name in ("a", "c"))
+
+    assert (first.was_evicted, last.was_evicted) == (False, True)
+
+
 def test_the_journal_s_drops_are_counted(engines: MakeEngine) -> None:
     one, other = engines(journal_size=2), engines(journal_size=2)
     for name in ("a", "a", "a", "b", "b", "b", "b"):
