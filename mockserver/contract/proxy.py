@@ -92,7 +92,5 @@ class ProxyServer(MockServer):
                 yield
             finally:
                 await self._context.upstream.close()
-                if self._context.relay is not None:
-                    self._context.relay.close()
                 if self._context.recorder is not None:
                     self._context.recorder.close()

@@ -355,3 +355,33 @@ def test_a_public_url_that_cannot_be_used_is_an_error(text: str) -> None:
 def test_public_urls() -> None:
     assert parse_public_url("https://a.example/x/") == "https://a.example/x"
     assert parse_public_url("auto") == "auto"
+
+
+def test_a_receiver_that_does_not_answer_leaves_room_for_calls_to_others(
+    servers: Servers, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "MAX_TO_RECEIVER", 1)
+    proxy = servers.proxy(jobs.url, callbacks_via="auto", spec=(write_document(tmp_path),))
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold(connection: Connection) -> None:
+        entered.set()
+        leave.wait(20)
+        connection.send(b"HTTP/1.1 200 OK", b"Content-Length: 0")
+
+    def answer(connection: Connection) -> None:
+        connection.send(b"HTTP/1.1 200 OK", b"Content-Length: 0")
+
+    slow, quick = (servers.enter_context(raw_upstream(each)) for each in (hold, answer))
+    start_job(proxy, f"{slow.url}/hook")
+    first = threading.Thread(target=lambda: jobs.call("done", timeout=30))
+    first.start()
+    assert entered.wait(20)
+
+    again = jobs.call("done")
+    start_job(proxy, f"{quick.url}/hook")
+    other = jobs.call("done")
+    leave.set()
+    first.join(20)
+
+    assert (again.status_code, other.status_code) == (503, 200)

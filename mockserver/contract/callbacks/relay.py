@@ -8,8 +8,9 @@ one attempt for each call, and answers the API as the client answers: to try aga
 import asyncio
 import logging
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
@@ -35,6 +36,7 @@ from mockserver.settings.table import Settings
 from mockserver.web.admin.callbacks import MAX_PAYLOAD
 from mockserver.web.callbacks.http import Answer, exchange
 from mockserver.web.callbacks.policy import DeliveryResult, policy_of
+from mockserver.web.callbacks.threads import KeyedExecutor, receiver_of
 from mockserver.web.scopes import read_headers
 
 if TYPE_CHECKING:
@@ -46,8 +48,8 @@ MAX_CALLS = 1000
 """The most calls that an address accepts."""
 MAX_EARLY = 16
 """The most calls that are kept for the inbox until the API has answered the request that asks for them."""
-MAX_WORKERS, MAX_UNDER_WAY = 16, 64
-"""The most calls that are passed on at the same time, and the most with those that wait for it."""
+MAX_UNDER_WAY, MAX_TO_RECEIVER = 64, 48
+"""The most calls that are passed on or wait for it, and the most of them to one receiver."""
 READ_SECONDS = 30.0
 """How long a call's body may take to arrive."""
 PIECE = 256 * 1024
@@ -57,6 +59,9 @@ NOT_DESCRIBED = "it is not as the document says"
 _NOT_PASSED = frozenset({b"host", b"content-length", b"accept-encoding", b"expect"})
 _NOT_ANSWERED = frozenset({"content-length", "content-type", "date", "server"})
 _log = logging.getLogger("mockserver")
+
+Sent = tuple[DeliveryResult, Answer | None]
+"""The result of passing a call on, and the answer if one came."""
 
 
 def parse_public_url(text: str) -> str:
@@ -90,8 +95,9 @@ class CallbackRelay:
             if places:
                 self._places[service.operation] = places
         self._rules = policy_of(settings)
-        self._threads: ThreadPoolExecutor | None = None
-        self._under_way = 0
+        self._threads = KeyedExecutor()
+        self._under_way: Counter[str] = Counter()
+        """By receiver, the calls that are passed on or wait for it."""
         self.via = b""
         """The proxy's own entry in Via headers."""
         self.deliver: Callable[[Response, str, Receive, Send], Awaitable[None]] | None = None
@@ -166,7 +172,8 @@ class CallbackRelay:
         if refusal is not None:
             return refusal
         address.calls += 1
-        self._under_way += 1
+        receiver = receiver_of(address.target)
+        self._under_way[receiver] += 1
         try:
             async with asyncio.timeout(READ_SECONDS):
                 body = await _read_body(receive)
@@ -184,7 +191,8 @@ class CallbackRelay:
         except ConnectionResetError:
             return None
         finally:
-            self._under_way -= 1
+            self._under_way[receiver] -= 1
+            self._under_way += Counter()  # without receivers that have none
 
     def _refusal(self, address: Address, headers: Headers) -> Response | None:
         """Why a call is not accepted now."""
@@ -192,8 +200,9 @@ class CallbackRelay:
             return problem(508, "Loop Detected", "The call comes from this proxy itself.")
         if address.calls >= MAX_CALLS:
             return problem(429, "Too Many Requests", f"The address accepts {MAX_CALLS} calls.")
-        if self._under_way >= MAX_UNDER_WAY:
-            detail = f"{MAX_UNDER_WAY} callbacks are being passed on."
+        under_way, same = self._under_way.total(), self._under_way[receiver_of(address.target)]
+        if under_way >= MAX_UNDER_WAY or same >= MAX_TO_RECEIVER:
+            detail = f"{under_way} callbacks are being passed on, {same} of them to this receiver."
             return problem(503, "Service Unavailable", detail).with_headers(("Retry-After", "1"))
         return None
 
@@ -214,14 +223,26 @@ class CallbackRelay:
         else:
             passed = self._passed_headers(headers, callback.violations)
             send = partial(exchange, callback._replace(payload=body), self._rules, passed)
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(MAX_WORKERS, "mockserver-callbacks")
-            result, answer = await asyncio.get_running_loop().run_in_executor(self._threads, send)
+            result, answer = await self._in_thread(f"{address.id} {address.calls}", send, receiver_of(address.target))
         state = State.FAILED if result.state is State.RETRYING else result.state  # the API may try again
         attempts = (Attempt(0.0, result.status, result.error),) if state is not State.KEPT else ()
         content = digest(f"{call.method} {call.path}?{call.query}".encode(), call.body)
         self._note(address, callback._replace(state=state, attempts=attempts), content)
         return _response(result, answer)
+
+    async def _in_thread(self, lane: str, action: Callable[[], Sent], receiver: str) -> Sent:
+        """The action's result. Receivers take turns, so that one that does not answer holds up no other."""
+        done: Future[Sent] = Future()
+
+        def work() -> None:
+            if done.set_running_or_notify_cancel():
+                try:
+                    done.set_result(action())
+                except Exception as error:
+                    done.set_exception(error)
+
+        self._threads.add(lane, work, receiver)
+        return await asyncio.wrap_future(done)
 
     def _passed_headers(self, headers: Headers, violations: str) -> dict[str, str]:
         """The headers with which a call is passed on."""
@@ -255,11 +276,6 @@ class CallbackRelay:
             for attempt in callback.attempts:
                 made = made.tried(attempt._replace(at=now), callback.state)
             outbox.receive(made._replace(state=callback.state))
-
-    def close(self) -> None:
-        """Pass on no more calls."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Redirection:
