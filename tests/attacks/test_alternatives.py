@@ -7,7 +7,7 @@ from effort import effort_within
 
 from mockserver.errors import SpecError
 from mockserver.openapi.schema import Schema, SchemaLibrary
-from mockserver.openapi.schema.alternatives import WayCounter
+from mockserver.openapi.schema.alternatives import MAX_WAYS, WayCounter
 from mockserver.openapi.wire.typed import items_of, properties_of, types_of
 from mockserver.openapi.wire.xml import XmlError, decode_xml
 
@@ -133,7 +133,7 @@ def test_a_long_chain_of_schemas_and_one_that_contains_itself_are_enforced() -> 
     document = {"components": {"schemas": schemas}}
     schema = Schema({"$ref": "#/components/schemas/890"}, document, library=SchemaLibrary(document))
 
-    assert not WayCounter(document).problem({"$ref": "#/components/schemas/0"})
+    assert WayCounter(document).ways({"$ref": "#/components/schemas/0"}) <= MAX_WAYS
     assert schema.accepts({"x": {"x": 1}})
     assert not schema.accepts({"x": {"x": {"x": {"x": {"x": {"x": {"x": {"x": {"x": {"x": ["a"]}}}}}}}}}})
 

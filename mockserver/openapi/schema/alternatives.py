@@ -42,13 +42,9 @@ class WayCounter:
         except RecursionError:
             return _CEILING
 
-    def problem(self, definition: Any) -> str:
-        """Why a definition has too many ways, with the first reference that does; empty if it has not."""
-        if self.ways(definition) <= MAX_WAYS:
-            return ""
-        inner = next((each for each in _references(definition) if self._known.get(each, 0) > MAX_WAYS), "")
-        where = f"; see {inner[:200]}" if inner else ""
-        return f"its combined parts lead through more than {MAX_WAYS:,} alternatives{where}"
+    def first_excess(self, definition: Any) -> str:
+        """The first reference of a definition with too many ways whose target has too many, too; empty without one."""
+        return next((each for each in _references(definition) if self._known.get(each, 0) > MAX_WAYS), "")
 
     def _count_references(self, definition: Any) -> None:
         """Counts the targets of all references, the innermost first, without recursion."""

@@ -13,7 +13,7 @@ from mockserver.errors import SpecError
 from mockserver.lazy import lazy_module
 from mockserver.openapi.references import resolve_ref, walk
 from mockserver.openapi.regex import is_pattern, linear_options, why_unusable
-from mockserver.openapi.schema.alternatives import FEW_WAYS, BoundedValidator, WayCounter
+from mockserver.openapi.schema.alternatives import FEW_WAYS, MAX_WAYS, BoundedValidator, WayCounter
 from mockserver.openapi.schema.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -74,12 +74,11 @@ class SchemaLibrary:
     def compile(self, schema: Compilable, formats: dict[str, Callable[[str], bool]]) -> Any:
         """The validator of a schema; those that were compiled longest ago are freed."""
         try:
-            self._check_ways(schema.definition)
+            ways = self._usable_ways(schema.definition)
             if self.registry is None:
                 validator = compile_schema(schema.whole(), formats)
             else:
                 validator = compile_schema(_absolute(schema.definition), formats, registry=self.registry)
-            ways = self._counter.ways(schema.definition)
             if ways > FEW_WAYS:
                 validator = BoundedValidator(validator, ways)
         except SpecError as problem:
@@ -103,14 +102,18 @@ class SchemaLibrary:
 
     def check(self, definition: Mapping[str, Any]) -> None:
         """Raises SpecError if a definition of the document is not a usable schema."""
-        self._check_ways(definition)
+        self._usable_ways(definition)
         compile_schema(_absolute(definition), FORMATS, registry=self.registry)
 
-    def _check_ways(self, definition: Mapping[str, Any]) -> None:
-        """Raises SpecError for a schema that would take a validator too long."""
-        problem = self._counter.problem(definition)
-        if problem:
-            raise SpecError(f"not a usable JSON Schema: {problem}")
+    def _usable_ways(self, definition: Mapping[str, Any]) -> int:
+        """The ways through a schema; raises SpecError if they would take a validator too long."""
+        ways = self._counter.ways(definition)
+        if ways > MAX_WAYS:
+            inner = self._counter.first_excess(definition)
+            where = f"; see {inner[:200]}" if inner else ""
+            said = f"its combined parts lead through more than {MAX_WAYS:,} alternatives{where}"
+            raise SpecError(f"not a usable JSON Schema: {said}")
+        return ways
 
 
 def _reachable(definition: Any, document: Mapping[str, Any]) -> int:
