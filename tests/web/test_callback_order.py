@@ -286,5 +286,5 @@ def test_an_internal_error_in_a_timer_is_logged(
 
     post.ring()
 
-    assert "the courier met a bug in mockserver" in caplog.text
+    assert "the callback dispatcher met a bug in mockserver" in caplog.text
     assert "ZeroDivisionError" in caplog.text

@@ -258,7 +258,7 @@ def _are_many_due(sandbox: Sandbox, outbox: Outbox, now: float) -> bool:
 
 def _log_bug(work: "Future[None]") -> None:
     if not work.cancelled() and (error := work.exception()) and not isinstance(error, ConnectionResetError):
-        _log.error("the courier met a bug in mockserver", exc_info=error)
+        _log.error("the callback dispatcher met a bug in mockserver", exc_info=error)
 
 
 def _attempt(callback: Callback, rules: DeliveryPolicy) -> DeliveryResult:

@@ -33,7 +33,8 @@ class KeyedExecutor:
         """By receiver, the threads that call it."""
         self._turns: deque[str] = deque()
         """The receivers for which lanes wait and which may have another thread, in the order of their turns."""
-        self._walkers = 0
+        self._threads = 0
+        """Threads that run, or are about to start."""
 
     def add(self, lane: str, work: Callable[[], None], receiver: str = "") -> None:
         """Run the work after the lane's earlier work. Without a receiver the lane is its own."""
@@ -44,33 +45,33 @@ class KeyedExecutor:
                 return
             self._lanes[lane] = deque([piece])
             self._wait(lane)
-            is_spare = self._count_spare()
-        if is_spare:
+            is_reserved = self._reserve_thread()
+        if is_reserved:
             self._start()
 
     def _start(self) -> None:
         # A daemon, so that the process can end without waiting for a slow receiver.
-        Thread(target=self._walk, name="mockserver-dispatcher", daemon=True).start()
+        Thread(target=self._run_lanes, name="mockserver-dispatcher", daemon=True).start()
 
-    def _count_spare(self) -> bool:
-        """Whether another thread should be started, which is counted then."""
-        is_spare = bool(self._turns) and self._walkers < MAX_WORKERS
-        self._walkers += is_spare
-        return is_spare
+    def _reserve_thread(self) -> bool:
+        """Whether another thread should be started; it is counted from now on."""
+        is_reserved = bool(self._turns) and self._threads < MAX_WORKERS
+        self._threads += is_reserved
+        return is_reserved
 
-    def _walk(self) -> None:
+    def _run_lanes(self) -> None:
         while (lane := self._take()) is not None:
             try:
                 lane[1]()
             except Exception:
-                _log.exception("the courier met a bug in mockserver")
+                _log.exception("the callback dispatcher met a bug in mockserver")
             finally:
                 self._give_back(lane[0])
 
     def _take(self) -> tuple[str, Callable[[], None]] | None:
         with self._lock:
             if not self._turns:
-                self._walkers -= 1
+                self._threads -= 1
                 return None
             receiver = self._turns.popleft()
             lanes = self._waiting[receiver]
@@ -81,8 +82,8 @@ class KeyedExecutor:
             elif running < MAX_PER_RECEIVER:
                 self._turns.append(receiver)
             work = self._lanes[lane][0][1]
-            is_spare = self._count_spare()
-        if is_spare:
+            is_reserved = self._reserve_thread()
+        if is_reserved:
             self._start()
         return lane, work
 
