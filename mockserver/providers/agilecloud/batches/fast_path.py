@@ -25,7 +25,7 @@ from mockserver.providers.agilecloud.batches.plain_lines import (
     PlainRequest,
 )
 from mockserver.providers.agilecloud.chat.completion import completion_template
-from mockserver.providers.agilecloud.chat.text import generated_text, topic_of
+from mockserver.providers.agilecloud.chat.text import generated_texts, topic_of
 from mockserver.providers.agilecloud.chat.tokens import BYTES, MESSAGE, REPLY, count_tokens
 from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
 from mockserver.providers.agilecloud.context import (
@@ -123,7 +123,7 @@ class FastPath:
         part = group.part(places.start, places.stop)
         ids = [request.custom_id for request in part.requests]
         prompts, asked, seeds = _conversations(part.requests, frame.seed)
-        texts = list(map(generated_text, map(conversation_key, seeds), map(topic_of, prompts)))
+        texts = generated_texts(map(conversation_key, seeds), map(topic_of, prompts))
         said = list(map(count_tokens, texts))
         rows = list(zip(ids, asked, said, frame.tariff.costs(asked, said), strict=True))
         numbers = range(first + places.start, first + places.stop)

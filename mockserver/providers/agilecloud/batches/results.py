@@ -73,25 +73,25 @@ class OutputLines:
 
     def __init__(self, order: Sequence[int] | None) -> None:
         """`order` is a permutation of WINDOW neighbours; without it the order is kept."""
-        self._writer = BlobWriter()
-        self._window: list[bytes] = []
+        self._writer = BlobWriter(hashes=True)
+        self._window: list[str] = []
         self._waiting = 0
-        self._order = order
-        self._pick = None if order is None else itemgetter(*order)
+        self._order = range(WINDOW) if order is None else order
+        self._pick = itemgetter(*self._order)
 
-    def extend(self, lines: Sequence[bytes]) -> None:
-        """Add lines. They are written in windows of WINDOW lines, or fewer if those have WINDOW_BYTES."""
+    def extend(self, lines: Sequence[str]) -> None:
+        """Add lines. They are written in windows of WINDOW lines, or of fewer if those have WINDOW_BYTES."""
         at = 0
         while at < len(lines):
             some = lines[at : at + WINDOW - len(self._window)]
-            size = sum(map(len, some))
-            if len(some) > 1 and self._waiting + size >= WINDOW_BYTES:  # after which of them is found line by line
+            size = _utf8_size(some)
+            if self._waiting + size >= WINDOW_BYTES:  # with which of them is found one by one
                 some = some[:1]
-                size = len(some[0])
+                size = _utf8_size(some)
             self._window += some
             self._waiting += size
             at += len(some)
-            if len(self._window) >= WINDOW or self._waiting >= WINDOW_BYTES:
+            if len(self._window) == WINDOW or self._waiting >= WINDOW_BYTES:
                 self._write()
 
     def finish(self) -> Blob:
@@ -99,12 +99,18 @@ class OutputLines:
         return self._writer.finish()
 
     def _write(self) -> None:
-        lines, self._window = self._window, []
-        if self._pick is not None and len(lines) == WINDOW:
-            self._writer.write(*self._pick(lines))
+        lines, self._window, self._waiting = self._window, [], 0
+        if len(lines) == WINDOW:
+            self._writer.write("".join(self._pick(lines)).encode())
         else:
-            self._writer.write(*(lines[at] for at in self._order or range(WINDOW) if at < len(lines)))
-        self._waiting = 0
+            self._writer.write("".join([lines[at] for at in self._order if at < len(lines)]).encode())
+
+
+def _utf8_size(lines: Sequence[str]) -> int:
+    """The bytes of the lines."""
+    if all(map(str.isascii, lines)):
+        return sum(map(len, lines))
+    return sum(len(line.encode()) for line in lines)
 
 
 class Totals:

@@ -142,7 +142,7 @@ class _Run:
             if isinstance(each, int):
                 self.answer_line(group.numbers[each], group.lines[each], orjson.loads(group.lines[each]))
             else:
-                self._output.extend(list(map(str.encode, each.lines)))
+                self._output.extend(each.lines)
                 self._succeeded += b"\1" * len(each.lines)
                 self._totals.add_rows(each.model, each.rows)
 
@@ -155,13 +155,13 @@ class _Run:
         if self._ended is not None and not self._ended(index):
             self._succeeded.append(0)
             if self._expires:
-                self._error.extend([_late_line(identity, request)])
+                self._error.extend([_late_line(identity, request).decode()])
             return
         answer = _answer_line(request, outcome, identity, context)
         if answer.broken:
             self._refused = self._refused.with_item(f"line {number}", answer.broken)
         self._succeeded.append(answer.used is not None)
-        (self._error if answer.used is None else self._output).extend([answer.line])
+        (self._error if answer.used is None else self._output).extend([answer.line.decode()])
         if answer.chosen is not None:
             self._totals.add_use(answer.chosen, answer.used)
         if answer.model is not None and answer.used is not None:
