@@ -57,12 +57,15 @@ def test_all_items_that_match_are_removed(tmp_path: Path) -> None:
     assert document == {"list": [0, 11], "names": {"a": [2, 3], "b": [5]}}
 
 
+NONE = "it is no OpenAPI Overlay; wanted 'overlay: 1.0.0' and 'actions'"
+
+
 @pytest.mark.parametrize(
     ("overlay", "said"),
     [
-        ([], "o.json: it is no OpenAPI Overlay; wanted 'overlay: 1.0.0' and 'actions'"),
-        ({"actions": []}, "o.json: it is no OpenAPI Overlay; wanted 'overlay: 1.0.0' and 'actions'"),
-        ({"overlay": "2.0.0", "actions": []}, "o.json: it is no OpenAPI Overlay; wanted 'overlay: 1.0.0' and 'actions'"),
+        ([], f"o.json: {NONE}"),
+        ({"actions": []}, f"o.json: {NONE}"),
+        ({"overlay": "2.0.0", "actions": []}, f"o.json: {NONE}"),
         ({"overlay": "1.1.0"}, "o.json: actions is NoneType; wanted a list"),
         ({"overlay": 1.0, "actions": {}}, "o.json: actions is dict; wanted a list"),
         ({"overlay": "1.0.0", "actions": ["x"]}, "o.json:1: actions[0] has no target; wanted a JSONPath"),
@@ -106,5 +109,7 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr("mockserver.openapi.loading.overlay.jsonpath_rfc9535", Missing())
 
-    with pytest.raises(SpecError, match=r"overlays need the extra `overlay`: pip install 'batch-mockserver\[overlay\]'"):
+    with pytest.raises(
+        SpecError, match=r"overlays need the extra `overlay`: pip install 'batch-mockserver\[overlay\]'"
+    ):
         overlaid(tmp_path, {}, {"target": "$", "update": {}})
