@@ -370,6 +370,12 @@ def test_a_credential_is_replaced_by_the_one_of_a_state_handler(services: Servic
     }
 
 
+def test_an_empty_credential_in_the_query_is_one(services: Services) -> None:
+    found = read(services, exchange("query", sent("/query", "api_key="), json_answer({}, 401), Reason.UNAUTHENTICATED))
+
+    assert found["providerStates"] == [{"name": "the credential is not valid", "params": {}}]
+
+
 @pytest.mark.parametrize("reason", [Reason.UNAUTHENTICATED, Reason.FORBIDDEN])
 @pytest.mark.parametrize("scheme", CREDENTIALS)
 def test_an_invalid_credential_is_sent_as_it_is_written(services: Services, scheme: str, reason: Reason) -> None:
