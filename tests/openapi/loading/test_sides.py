@@ -23,7 +23,7 @@ def test_a_document_without_the_word_has_no_sides() -> None:
 
 
 def test_properties_with_the_word_are_not_required() -> None:
-    given = {"a": [{"required": ["b", "c"], "properties": {"b": MADE, "c": TEXT}}], "other": [{"x": 1}]}
+    given: dict[str, Any] = {"a": [{"required": ["b", "c"], "properties": {"b": MADE, "c": TEXT}}], "other": [{"x": 1}]}
 
     side = side_of(given, "readOnly")
 

@@ -77,7 +77,7 @@ def test_data_is_not_converted(word: str) -> None:
 
 
 def test_everything_else_stays() -> None:
-    given = {"openapi": "3.0.3", "n": 5, "list": [1, "x", None, WORDS]}
+    given: dict[str, Any] = {"openapi": "3.0.3", "n": 5, "list": [1, "x", None, WORDS]}
 
     assert as_openapi_31(given) == {"openapi": "3.0.3", "n": 5, "list": [1, "x", None, MADE]}
     assert given["list"][3] == {"type": "string", "nullable": True}

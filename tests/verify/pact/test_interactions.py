@@ -52,7 +52,7 @@ def operation(key: str, *names: str, security: str = "", **responses: Any) -> di
         for place, _, name in (each.partition(":") for each in names)
     ]
     answers = {status.removeprefix("_"): each for status, each in responses.items()} or {"200": answer(JOB)}
-    needed = {"security": [{security: []}]} if security else {"security": []}
+    needed: dict[str, Any] = {"security": [{security: []}]} if security else {"security": []}
     return {"operationId": key, "parameters": parameters, "responses": answers, **needed}
 
 
