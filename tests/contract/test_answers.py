@@ -42,9 +42,7 @@ def capture_of(content: bytes, limit: int = CHECKED_BYTES, *, has_ended: bool = 
         (answer(200), "GET", False),
     ],
 )
-def test_json_and_small_bodies_are_held_until_they_are_whole(
-    given: UpstreamResponse, method: str, held: bool
-) -> None:
+def test_json_and_small_bodies_are_held_until_they_are_whole(given: UpstreamResponse, method: str, held: bool) -> None:
     assert is_held(given, method) is held
 
 

@@ -101,7 +101,7 @@ def test_the_least_budget_is_one_request(live: Live) -> None:
          "mockserver: warning: API_TOKEN is not set; requests have no credential\n"),
     ],
 )  # fmt: skip
-def test_credentials_come_from_the_environment(
+def test_credentials_come_from_the_environment(  # noqa: PLR0917  one for each parameter
     live: Live,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -230,7 +230,9 @@ def test_the_flags_of_a_proxy(served: list[tuple[Any, Any]], tmp_path: Path) -> 
     context.recorder.close()
 
 
-@pytest.mark.parametrize(("mode", "is_served"), [("once", True), ("none", True), ("new_episodes", False), ("all", False)])
+@pytest.mark.parametrize(
+    ("mode", "is_served"), [("once", True), ("none", True), ("new_episodes", False), ("all", False)]
+)
 def test_a_folder_with_a_recording_is_only_replayed_in_some_modes(
     served: list[tuple[Any, Any]], tmp_path: Path, mode: str, is_served: bool
 ) -> None:

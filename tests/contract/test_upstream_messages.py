@@ -23,11 +23,12 @@ URL = UpstreamUrl("http", "api.example", 8080, "/v1")
 Headers = list[tuple[bytes, bytes]]
 
 
-@pytest.mark.parametrize(
-    "name",
-    "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade"
-    .split(),
-)  # fmt: skip
+CONNECTION = "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer " + (
+    "transfer-encoding upgrade"
+)
+
+
+@pytest.mark.parametrize("name", CONNECTION.split())
 def test_a_header_of_one_connection_is_not_passed_on(name: str) -> None:
     assert end_to_end([(name.title().encode(), b"x"), (b"X-A", b"1")]) == [(b"x-a", b"1")]
 
@@ -123,9 +124,7 @@ def test_a_header_with_a_control_character_is_left_to_the_session(control: int) 
         (aiohttp.ClientPayloadError("x" * 301), 502, f"The upstream broke off, or sent no valid HTTP: {'x' * 300}."),
     ],
 )
-def test_an_error_of_the_upstream_is_answered_with_what_went_wrong(
-    error: Exception, status: int, detail: str
-) -> None:
+def test_an_error_of_the_upstream_is_answered_with_what_went_wrong(error: Exception, status: int, detail: str) -> None:
     found = upstream._as_upstream_error(error)
 
     assert isinstance(found, UpstreamError)
@@ -147,7 +146,7 @@ def test_bytes_of_a_header_are_read_as_utf_8_or_latin_1(value: bytes, text: str)
 
 def test_the_bounds_of_the_upstream() -> None:
     assert (upstream.CONNECT_SECONDS, upstream.IDLE_SECONDS, upstream.MAX_HEAD) == (10.0, 5.0, 262_144)
-    assert upstream.INTERIM == {*range(100, 200)} - {101}
+    assert {*range(100, 200)} - {101} == upstream.INTERIM
 
 
 @pytest.mark.parametrize(("timeout", "connect"), [(3.0, 3.0), (60.0, 10.0)])

@@ -108,9 +108,7 @@ def test_what_the_journal_dropped_is_missing_in_verdict_coverage_and_pact() -> N
     assert pact["notes"] == ["Sandbox mine: the journal dropped the first 3 exchanges."]
 
 
-@pytest.mark.parametrize(
-    ("progression", "is_noted"), [("time:2", False), ("polls:2", True), ("immediate", True)]
-)
+@pytest.mark.parametrize(("progression", "is_noted"), [("time:2", False), ("polls:2", True), ("immediate", True)])
 def test_a_verdict_says_where_batches_do_not_progress_with_the_clock(progression: str, is_noted: bool) -> None:
     with make_client(clock="2026-04-12T00:00:00", progression=progression) as client:
         client.headers["X-Mock-Sandbox"] = "mine"
