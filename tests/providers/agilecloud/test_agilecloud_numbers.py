@@ -182,3 +182,21 @@ def test_an_outcome_of_a_question_about_the_live_service_names_its_status() -> N
         "createPrompt",
         "createPrompt",
     ]
+
+
+def test_the_rules_of_chat_requests_are_checked_in_this_order() -> None:
+    assert [(rule.field, rule.is_for_some) for rule in rules.RULES] == [
+        ("messages", False),
+        ("model", True),
+        ("max_tokens", True),
+        ("temperature", True),
+        ("top_p", True),
+        ("presence_penalty", True),
+        ("frequency_penalty", True),
+        ("logprobs", True),
+        ("logit_bias", True),
+        ("response_format", False),
+        ("response_format", False),
+        ("tools", False),
+        ("tool_choice", False),
+    ]
