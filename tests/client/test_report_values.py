@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from signatures import arguments_by_place_only, defaults_of_functions, imports_at_start
 
-from mockserver.client import poll, reads, report, transport
+from mockserver.client import client, controls, poll, reads, report, transport
 from mockserver.client.report import (
     NO_VERDICT,
     ServerReport,
@@ -299,3 +300,30 @@ def test_an_app_is_called_with_the_request_as_a_server_would() -> None:
             "server": ("127.0.0.1", 80),
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("module", "defaults"),
+    [
+        (client, {"Client.__init__(timeout)": 30.0, "Client.create_sandbox(hold)": True}),
+        (
+            controls,
+            {
+                "Clock.advance(seconds)": 0,
+                "Clock.advance(minutes)": 0,
+                "Clock.advance(hours)": 0,
+                "Clock.advance(days)": 0,
+                "Clock.advance(weeks)": 0,
+                "SandboxControls.fail(status)": 500,
+                "SandboxControls.fail(times)": 1,
+            },
+        ),
+        (poll, {}),
+        (reads, {"SandboxReads.wait_for_callback(timeout)": 10}),
+        (report, {}),
+        (transport, {"HttpTransport.__init__(timeout)": 30.0}),
+    ],
+)
+def test_every_argument_can_be_given_by_name_and_has_this_default(module: Any, defaults: dict[str, Any]) -> None:
+    assert (arguments_by_place_only(module), imports_at_start(module)) == ([], [])
+    assert defaults_of_functions(module) == defaults

@@ -210,9 +210,9 @@ def test_the_rules_of_clients_name_the_documented_operations() -> None:
     batches, conversations = CLIENT_RULES
 
     assert (batches.create, batches.status, batches.id) == ("queueBatch", ("getBatchStatus",), ("query", "id"))
-    assert (batches.ends, batches.unfinished_ends) == ({"successful", "failed"}, {"failed"})
+    assert (sorted(batches.ends), sorted(batches.unfinished_ends)) == (["failed", "successful"], ["failed"])
     assert (batches.failed, batches.download, batches.patience) == (("failed",), "getArchive", {})
     assert (conversations.create, conversations.status) == ("askModel", ("getCompletion", "askModel"))
-    assert (conversations.ends, conversations.unfinished_ends) == ({"failed"}, {"failed"})
+    assert (list(conversations.ends), list(conversations.unfinished_ends)) == (["failed"], ["failed"])
     assert conversations.patience == {403: 2}
     assert [each.poll_seconds for each in CLIENT_RULES] == [1.0, 1.0]

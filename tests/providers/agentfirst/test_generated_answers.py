@@ -6,18 +6,38 @@ A change here changes what the tests of others see: it belongs into the changelo
 import hashlib
 from collections.abc import Iterable
 from io import BytesIO
+from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import orjson
 import pytest
 from builders import ask, bytes_of, make_engine, queue, value_of
+from signatures import arguments_by_place_only, defaults_of_functions, imports_at_start
 
 import mockserver.providers.agentfirst as package
-from mockserver.providers.agentfirst import operations, pages, text
+from mockserver.providers.agentfirst import (
+    answer_versions,
+    archive,
+    batch_reads,
+    client_rules,
+    completions,
+    errors,
+    operations,
+    pages,
+    read_back,
+    settings,
+    statuses,
+    text,
+    unknowns,
+)
 from mockserver.providers.agentfirst.completions import SLICE
 from mockserver.providers.agentfirst.pages import completion, generated_answer
 from mockserver.providers.agentfirst.unknowns import UNKNOWNS
 
+MODULES = [
+    *(answer_versions, archive, batch_reads, client_rules, completions, errors, operations, pages, read_back),
+    *(settings, statuses, text, unknowns),
+]
 MODELS = ["chatgpt", "gemini", "perplexity", "copilot"]
 KEYS = [b"key %d" % n for n in range(50)]
 
@@ -177,3 +197,13 @@ def test_an_outcome_of_a_question_about_the_live_service_names_its_status() -> N
     }
     assert {each.key: each.needs for each in UNKNOWNS if each.needs} == {"balance-below-price": ("credits", 1, 9)}
     assert [step.operation for each in UNKNOWNS for step in each.steps if step.may_fail] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_arguments_are_given_by_name_and_neither_on_nor_a_number_unless_they_are_given(module: Any) -> None:
+    assert (arguments_by_place_only(module), defaults_of_functions(module)) == ([], {})
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_only_some_requests_need_is_not_imported_at_the_start(module: Any) -> None:
+    assert imports_at_start(module) == []

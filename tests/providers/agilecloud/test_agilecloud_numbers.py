@@ -3,9 +3,12 @@
 from typing import Any
 
 import pytest
+from signatures import arguments_by_place_only, defaults_of_fields, defaults_of_functions, imports_at_start
 
 from mockserver.errors import Reason
 from mockserver.providers.agilecloud import (
+    client_rules,
+    collections,
     context,
     errors,
     files,
@@ -13,19 +16,66 @@ from mockserver.providers.agilecloud import (
     models,
     pricing,
     rate_limit,
+    read_back,
     request_ids,
     settings,
+    upgrade,
     usage,
 )
 from mockserver.providers.agilecloud.batches import fast_path, input, job, operations, reads, run
 from mockserver.providers.agilecloud.batches.unknowns import UNKNOWNS
-from mockserver.providers.agilecloud.chat import completion, logprobs, rules, strict_schemas, text, tokens, tools, wire
+from mockserver.providers.agilecloud.chat import (
+    completion,
+    embeddings,
+    logprobs,
+    rules,
+    strict_schemas,
+    text,
+    tokens,
+    tools,
+    wire,
+)
 from mockserver.providers.agilecloud.chat import operations as chat
 from mockserver.providers.agilecloud.prompts import operations as prompts
-from mockserver.providers.agilecloud.prompts import prompt, render_pool, renderer, template
+from mockserver.providers.agilecloud.prompts import prompt, render_pool, renderer, repository, select, template
 from mockserver.records import Record
 
 KILO, MEGA = 1024, 1024 * 1024
+MODULES = [
+    *(
+        client_rules,
+        collections,
+        context,
+        errors,
+        files,
+        hooks,
+        models,
+        pricing,
+        rate_limit,
+        read_back,
+        request_ids,
+        settings,
+    ),
+    *(upgrade, usage, fast_path, input, job, operations, reads, run),
+    *(chat, completion, embeddings, logprobs, rules, strict_schemas, text, tokens, tools, wire),
+    *(prompts, prompt, render_pool, renderer, repository, select, template),
+]
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "providers.agilecloud.chat.completion": {"chat_completion(has_logprobs)": True},
+    "providers.agilecloud.pricing": {"Prices.cost(completion_tokens)": 0},
+    "providers.agilecloud.prompts.prompt": {
+        "Prompt.with_use(prompt_tokens)": 0,
+        "Prompt.with_use(completion_tokens)": 0,
+    },
+    "providers.agilecloud.prompts.renderer": {"_truncate(length)": 255, "_truncate(leeway)": 5},
+    "providers.agilecloud.prompts.repository": {"PromptRepository.__init__(born)": 0.0},
+    "providers.agilecloud.usage": {
+        "read_events(start)": 0,
+        "record_usage(completion_tokens)": 0,
+        "report(after)": 0,
+        "report(limit)": 1000,
+    },
+}
 
 
 @pytest.mark.parametrize(
@@ -70,16 +120,6 @@ def test_a_limit_is_this_number(module: Any, numbers: dict[str, Any]) -> None:
     assert {name: getattr(module, name) for name in numbers} == numbers
 
 
-def defaults_of(kind: Any) -> dict[str, Any]:
-    """The numbers and truth values that a value has where none is given."""
-    if issubclass(kind, Record):
-        known = kind.__struct_defaults__
-        given = dict(zip(kind.__struct_fields__[len(kind.__struct_fields__) - len(known) :], known, strict=True))
-    else:
-        given = getattr(kind, "_field_defaults", None) or {name: getattr(kind, name, None) for name in vars(kind)}
-    return {name: value for name, value in given.items() if isinstance(value, bool | int | float)}
-
-
 @pytest.mark.parametrize(
     ("kind", "defaults"),
     [
@@ -101,7 +141,7 @@ def defaults_of(kind: Any) -> dict[str, Any]:
     ],
 )
 def test_a_value_has_these_defaults(kind: type, defaults: dict[str, Any]) -> None:
-    assert defaults_of(kind) == defaults
+    assert defaults_of_fields(kind) == defaults
 
 
 def test_a_setting_is_off_unless_it_is_given() -> None:
@@ -200,3 +240,18 @@ def test_the_rules_of_chat_requests_are_checked_in_this_order() -> None:
         ("tools", False),
         ("tool_choice", False),
     ]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_only_some_requests_need_is_not_imported_at_the_start(module: Any) -> None:
+    assert imports_at_start(module) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_argument_can_be_given_by_name(module: Any) -> None:
+    assert arguments_by_place_only(module) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_flag_is_off_and_a_number_is_not_assumed_unless_the_table_says_so(module: Any) -> None:
+    assert defaults_of_functions(module) == DEFAULTS.get(module.__name__.removeprefix("mockserver."), {})
