@@ -22,7 +22,16 @@ from mockserver.providers.agilecloud import (
     upgrade,
     usage,
 )
-from mockserver.providers.agilecloud.batches import fast_path, input, job, operations, reads, run
+from mockserver.providers.agilecloud.batches import (
+    fast_path,
+    input,
+    job,
+    operations,
+    plain_lines,
+    reads,
+    results,
+    run,
+)
 from mockserver.providers.agilecloud.batches.unknowns import UNKNOWNS
 from mockserver.providers.agilecloud.chat import (
     completion,
@@ -56,7 +65,7 @@ MODULES = [
         request_ids,
         settings,
     ),
-    *(upgrade, usage, fast_path, input, job, operations, reads, run),
+    *(upgrade, usage, fast_path, input, job, operations, plain_lines, reads, results, run),
     *(chat, completion, embeddings, logprobs, rules, strict_schemas, text, tokens, tools, wire),
     *(prompts, prompt, render_pool, renderer, repository, select, template),
 ]
@@ -87,13 +96,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         (job, {"CANCELLING_SHARE": 0.1, "MAX_CANCELLING": 600.0}),
         (operations, {"VALIDATING_SHARE": 0.1, "DEFAULT_PAGE": 20}),
         (reads, {"MAX_TEXT": 65_536}),
-        (run, {"WINDOW": 64, "WINDOW_BYTES": MEGA}),
+        (results, {"WINDOW": 64, "WINDOW_BYTES": MEGA}),
+        (plain_lines, {"MAX_KNOWN": 1000, "MAX_WRITTEN": 200, "NO_PARAMETERS": -1}),
         (run, {"_STATUSES": {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409}}),
         (logprobs, {"MAX_ENTRIES": 250_000, "MAX_ALTERNATIVES": 19, "VARIANTS": 64}),
         (chat, {"MARKER_SECONDS": 600.0, "WHOLE_NUMBERS": 65_536}),
         (rules, {"MAX_NAMED": 20, "MAX_SHOWN": 100}),
         (strict_schemas, {"MAX_SHOWN": 300, "MAX_PARTS": 20_000}),
-        (text, {"BANK_SIZE": 1024, "READ": 64, "LENGTH": 3, "FEW": 7}),
+        (text, {"BANK_SIZE": 1024, "READ": 64, "LENGTH": 3, "LONGEST": 60, "FEW": 7}),
         (tokens, {"BYTES": 4, "MESSAGE": 4, "REPLY": 3, "ATTACHMENT": 85}),
         (tools, {"ATTEMPTS": 8, "CACHED_BYTES": 20_000}),
         (tools, {"LARGEST": {"minLength": 10_000, "minItems": 100, "minProperties": 100}}),
@@ -154,8 +164,8 @@ def test_a_setting_is_off_unless_it_is_given() -> None:
     "kind",
     [
         job.BatchRecord,
-        run.VersionUse,
-        run.LineResults,
+        results.VersionUse,
+        results.LineResults,
         files.FileRecord,
         models.Model,
         prompt.PromptVersion,

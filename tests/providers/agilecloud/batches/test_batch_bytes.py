@@ -12,7 +12,7 @@ from builders import value_of
 
 from mockserver.providers.agilecloud.batches import fast_path
 from mockserver.providers.agilecloud.batches import input as inspection
-from mockserver.providers.agilecloud.batches.run import NO_FILE, LineResults
+from mockserver.providers.agilecloud.batches.results import NO_FILE, LineResults
 from mockserver.sandbox.batches import ItemOutcome
 
 LINES = jsonl(
