@@ -5,7 +5,14 @@ from math import inf
 from typing import Any
 
 import pytest
-from signatures import arguments_by_place_only, defaults_of_fields, defaults_of_functions, imports_at_start
+from builders import make_engine
+from signatures import (
+    arguments_by_place_only,
+    dataclass_options,
+    defaults_of_fields,
+    defaults_of_functions,
+    imports_at_start,
+)
 
 from mockserver.api import batch_reads, call, client_rules, provider, unknowns
 from mockserver.records import Record
@@ -22,7 +29,6 @@ from mockserver.sandbox import (
     journal,
     manager,
     record,
-    sandbox,
     scenario,
 )
 from mockserver.sandbox.shared import coverage, opening
@@ -225,6 +231,15 @@ def test_a_flag_is_off_and_a_number_is_not_assumed_unless_the_table_says_so(modu
 
 
 def test_a_sandbox_begins_unused_and_unpinned() -> None:
-    assert (sandbox.Sandbox.used, sandbox.Sandbox.was_evicted) == (0, False)
+    box = make_engine().sandboxes.peek("new")
+
+    assert (box.used, box.was_evicted, box.is_held, box.is_set_up) == (0, False, False, False)
     assert (manager.SandboxManager.is_shared, shared_manager.SharedSandboxManager.is_shared) == (False, True)
     assert shared_journal.StoredJournal.used == 0
+
+
+def test_faults_cannot_be_changed_and_providers_are_told_apart() -> None:
+    assert {word: dataclass_options(kind) for word, kind in faults.FAULTS.items()} == {
+        word: {"frozen": True} for word in faults.FAULTS
+    }
+    assert dataclass_options(provider.Provider) == {"repr": False, "eq": False}

@@ -66,3 +66,18 @@ def imports_at_start(module: ModuleType) -> list[str]:
                 name for name in sorted(names) if not isinstance(vars(module).get(name, STAND_IN), type(STAND_IN))
             ]
     return found
+
+
+def cache_sizes(module: ModuleType) -> dict[str, int | None]:
+    """How many results the module's cached functions keep; None is all of them."""
+    return {
+        name: value.cache_parameters()["maxsize"]
+        for name, value in vars(module).items()
+        if hasattr(value, "cache_parameters") and value.__module__ == module.__name__
+    }
+
+
+def dataclass_options(kind: Any) -> dict[str, bool]:
+    """What the decorator of a dataclass says, where it is not the default."""
+    options, usual = kind.__dataclass_params__, {"init": True, "repr": True, "eq": True, "frozen": False}
+    return {name: getattr(options, name) for name, value in usual.items() if getattr(options, name) is not value}

@@ -12,7 +12,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import orjson
 import pytest
 from builders import ask, bytes_of, make_engine, queue, value_of
-from signatures import arguments_by_place_only, defaults_of_functions, imports_at_start
+from signatures import arguments_by_place_only, cache_sizes, dataclass_options, defaults_of_functions, imports_at_start
 
 import mockserver.providers.agentfirst as package
 from mockserver.providers.agentfirst import (
@@ -207,3 +207,31 @@ def test_arguments_are_given_by_name_and_neither_on_nor_a_number_unless_they_are
 @pytest.mark.parametrize("module", MODULES)
 def test_what_only_some_requests_need_is_not_imported_at_the_start(module: Any) -> None:
     assert imports_at_start(module) == []
+
+
+def test_caches_are_bounded() -> None:
+    assert {name: size for module in MODULES for name, size in cache_sizes(module).items()} == {
+        "_is_subdivision": 1024,
+        "_lower_names": 8,
+        "_html": 128,
+        "_renderer": None,
+    }
+
+
+def test_the_provider_declares_its_defaults_and_where_callbacks_are_named() -> None:
+    assert operations.api.defaults == {
+        "queueBatch": {"model": "chatgpt", "format": "json", "expiration": 1},
+        "askModel": {"model": "chatgpt", "format": "json", "expiration": 1, "mode": "sync"},
+        "getArchive": {"format": "zip"},
+    }
+    assert operations.api.exclusive_parameters == {"askModel": "id"}
+    assert operations.api.callback_urls == {
+        "queueBatch": ("$request.body#/callback", "$request.body#/callback (planned)"),
+        "askModel": ("$request.query.callback",),
+    }
+    assert set(operations.api.listings) == {"batches"}
+
+
+def test_settings_are_values_that_cannot_be_changed() -> None:
+    assert dataclass_options(settings.AgentFirstSettings) == {"init": False, "repr": False, "eq": False, "frozen": True}
+    assert not settings.AgentFirstSettings().empty_prompts

@@ -3,7 +3,14 @@
 from typing import Any
 
 import pytest
-from signatures import arguments_by_place_only, defaults_of_fields, defaults_of_functions, imports_at_start
+from signatures import (
+    arguments_by_place_only,
+    cache_sizes,
+    dataclass_options,
+    defaults_of_fields,
+    defaults_of_functions,
+    imports_at_start,
+)
 
 from mockserver.errors import Reason
 from mockserver.providers.agilecloud import (
@@ -69,6 +76,16 @@ MODULES = [
     *(chat, completion, embeddings, logprobs, rules, strict_schemas, text, tokens, tools, wire),
     *(prompts, prompt, render_pool, renderer, repository, select, template),
 ]
+CACHES: dict[str, dict[str, int | None]] = {
+    "batches.job": {"window_seconds": 128},
+    "batches.plain_lines": {"_marker_search": None},
+    "chat.completion": {"_encode_choice": 128, "completion_template": 128, "_fingerprint": 128},
+    "chat.logprobs": {"_variants": None},
+    "chat.text": {"sentence_bank": None},
+    "chat.tools": {"_small_validator": 16},
+    "context": {"model_seed": 128},
+    "prompts.template": {"_cached_names": 256},
+}
 DEFAULTS: dict[str, dict[str, Any]] = {
     "providers.agilecloud.chat.completion": {"chat_completion(has_logprobs)": True},
     "providers.agilecloud.pricing": {"Prices.cost(completion_tokens)": 0},
@@ -157,6 +174,7 @@ def test_a_value_has_these_defaults(kind: type, defaults: dict[str, Any]) -> Non
 def test_a_setting_is_off_unless_it_is_given() -> None:
     own = settings.AgileCloudSettings()
 
+    assert dataclass_options(settings.AgileCloudSettings) == {"init": False, "repr": False, "eq": False, "frozen": True}
     assert (own.keep_order, own.rate_limit, own.any_model) == (False, 0, False)
 
 
@@ -255,6 +273,11 @@ def test_the_rules_of_chat_requests_are_checked_in_this_order() -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_what_only_some_requests_need_is_not_imported_at_the_start(module: Any) -> None:
     assert imports_at_start(module) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_cache_keeps_so_many_results(module: Any) -> None:
+    assert cache_sizes(module) == CACHES.get(module.__name__.removeprefix("mockserver.providers.agilecloud."), {})
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -66,6 +66,7 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
     ("g", {"wall": 8.0, "wait": "9", "status": 200}),
     ("h" * 50, {"wall": 9.0, "wait": "2", "status": 400}),
     ("i", {"wall": 11.0}),
+    ("redirected", {"wall": 11.05, "wait": "50", "status": 399}),
     ("j", {"wall": 11.1}),
 ]
 
@@ -90,6 +91,19 @@ def test_both_journals_are_bounded_in_bytes(open_box: OpenBox, monkeypatch: pyte
         record(stored, path, **given)
         record(memory, path, **given)
         assert facts(stored) == facts(memory)
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(10, 2), (9, 1), (5, 1), (4, 0)])
+def test_the_bytes_of_a_journal_may_be_as_many_as_the_limit(
+    open_box: OpenBox, monkeypatch: pytest.MonkeyPatch, limit: int, kept: int
+) -> None:
+    monkeypatch.setattr(shared_journal, "MAX_BYTES", limit)
+    journal = open_box().journal
+
+    for _ in range(3):
+        journal.record(0.0, "op", Request("GET", "/1234"), Response(200), "", ())
+
+    assert (journal.seen, journal.seen - journal.dropped) == (3, kept)
 
 
 def test_an_exchange_takes_its_bytes_and_a_thousand_more(open_box: OpenBox) -> None:
@@ -136,6 +150,7 @@ def test_clearing_a_journal_restarts_its_counts(open_box: OpenBox) -> None:
 
     assert box.journal.clear() == []
 
+    assert len(box.collection(shared_journal.ENTRIES, object)) == 0
     assert facts(box.journal) == facts(Journal(3))
     record(box.journal, "x")
     assert [each.number for each in box.journal.find(lambda _: True)] == [1]

@@ -8,6 +8,7 @@ from builders import ask, make_engine, queue
 
 from mockserver.engine.engine import Engine
 from mockserver.errors import StoreError
+from mockserver.sandbox.batches import IMMEDIATE, Progression
 from mockserver.sandbox.manager import SandboxesFull
 from mockserver.sandbox.record import SandboxOptions
 from mockserver.sandbox.shared import manager as shared_manager
@@ -101,6 +102,16 @@ def test_a_sandbox_is_found_by_name_and_by_key_in_every_process(engines: MakeEng
     assert names_of(other.sandboxes.every()) == ["box"]
 
 
+def test_opening_a_sandbox_again_keeps_the_time_of_its_last_use(engines: MakeEngine) -> None:
+    engine = engines()
+    use(engine, "box")
+    box = engine.sandboxes.named("box")
+    assert box is not None
+    used = box.used
+
+    assert engine.sandboxes.open("box").used == used > 1_000_000
+
+
 def test_a_free_name_counts_from_the_number_of_sandboxes(engines: MakeEngine) -> None:
     engine = engines()
     assert engine.sandboxes.unused_name() == "sandbox-1"
@@ -177,6 +188,26 @@ def test_an_evicted_sandbox_is_told_once_that_it_was_evicted(engines: MakeEngine
     assert engine.sandboxes.evicted == engines(max_sandboxes=2).sandboxes.evicted == 3
 
 
+def test_an_idle_sandbox_is_evicted_before_one_with_a_pending_callback_that_was_used_earlier(
+    engines: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_manager, "FIRST_LOOK", 1)
+    engine = engines(max_sandboxes=10)
+    for n in range(10):
+        box = engine.sandboxes.open(str(n))
+        with box.transaction:
+            if n < 5:
+                box.open_outbox().note("id", provider="agentfirst", target="http://a/", base_url="", due=9e9)
+
+    engine.sandboxes.open("new")
+
+    assert sorted(names_of(engine.sandboxes.every())) == ["0", "1", "2", "3", "4", "6", "7", "8", "9", "new"]
+
+
+def test_no_sandbox_was_evicted_at_first(engines: MakeEngine) -> None:
+    assert engines().sandboxes.evicted == 0
+
+
 def test_a_process_knows_the_values_of_a_bounded_number_of_sandboxes(
     engines: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +248,50 @@ def test_a_sandbox_can_begin_with_its_own_state_and_a_reset_returns_to_it(engine
     found = other.sandboxes.open("box")
     with found.transaction:
         assert (found.own, found.is_pinned) == (own, True)
+
+
+def test_a_reset_in_another_process_returns_to_the_initial_state_too(engines: MakeEngine) -> None:
+    own = SandboxOptions(progression=Progression("polls", 7))
+    one = engines().sandboxes.open("box", own)
+    other = engines().sandboxes.open("box")
+    with one.transaction:
+        one.is_set_up = True
+
+    def reset() -> Progression:
+        with other.transaction:
+            other.progression = IMMEDIATE
+            other.reset()
+            return other.progression
+
+    assert retried(reset) == Progression("polls", 7)
+
+
+def test_a_sandbox_that_another_process_has_deleted_begins_with_the_settings(engines: MakeEngine) -> None:
+    first, second = engines(), engines()
+    first.sandboxes.open("box", SandboxOptions(progression=Progression("polls", 7)))
+    known = second.sandboxes.open("box")
+    with known.transaction:
+        assert known.progression == Progression("polls", 7)
+
+    first.sandboxes.delete("box")
+
+    def progression() -> Progression:
+        with known.transaction:
+            return known.progression
+
+    assert retried(progression) == IMMEDIATE
+
+
+def test_callbacks_that_one_process_has_noted_are_seen_by_another(engines: MakeEngine) -> None:
+    one, other = (engine.sandboxes.open("box") for engine in (engines(), engines()))
+    with one.transaction:
+        one.open_outbox().note("id", provider="agentfirst", target="http://a/", base_url="", due=9e9)
+
+    other.refresh()  # type: ignore[attr-defined]  # of a shared store
+
+    with other.transaction:
+        assert other.outbox is not None
+        assert list(other.outbox.pending) == ["id"]
 
 
 def test_deleting_a_sandbox_in_one_process_gives_the_other_a_new_one(engines: MakeEngine) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from batch_client import OPENAI, BatchClient, chats, embedding_of, jsonl, request_of
-from builders import value_of
+from builders import bytes_of, value_of
 
 from mockserver.providers.agilecloud.batches import fast_path
 from mockserver.providers.agilecloud.batches import input as inspection
 from mockserver.providers.agilecloud.batches.results import NO_FILE, LineResults
 from mockserver.sandbox.batches import ItemOutcome
+from mockserver.sandbox.conditions import InputRejection
 
 LINES = jsonl(
     request_of("plain"),
@@ -244,11 +245,11 @@ def test_live_answers_are_the_same_in_every_version() -> None:
         "chatcmpl-8cdf0f99d636677c6a7ea2ee7185e519",
     ]
     assert value_of(answers[0])["system_fingerprint"] == "fp_64ff9dea84"
-    assert [digest_of(bytes(each.body)) for each in answers] == [
+    assert [digest_of(bytes_of(each)) for each in answers] == [
         "6c5f97a9a324cf67",
         "35f881199d5af084",
         "7571abd495e6eb64",
-    ]  # type: ignore[arg-type]  # not streamed
+    ]
 
 
 def test_the_ids_of_files_and_batches_are_the_same_in_every_version() -> None:
@@ -337,10 +338,10 @@ def test_results_that_contradict_themselves_are_refused(fields: dict[str, Any], 
     ],
 )
 def test_a_rejection_of_the_conditions_has_the_message_of_its_code(code: str, message: str) -> None:
-    found = inspection.rejection_error(inspection.InputRejection(code, line=3, param="p"))
+    found = inspection.rejection_error(InputRejection(code, line=3, param="p"))
 
     assert found == {"code": code, "message": message, "param": "p", "line": 3}
-    assert inspection.rejection_error(inspection.InputRejection(code, message="m"))["message"] == "m"
+    assert inspection.rejection_error(InputRejection(code, message="m"))["message"] == "m"
 
 
 def test_openais_batches_show_when_they_were_finalizing() -> None:
