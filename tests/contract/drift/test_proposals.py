@@ -36,7 +36,7 @@ MANY = {
 }
 TEXT = {"description": "no", "content": {"text/plain": {"example": "No"}}}
 PARAMETER = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
-PATHS = {
+PATHS: dict[str, Any] = {
     "/a": {"get": {"operationId": "a", "responses": {"200": ONE, "4XX": TEXT, "default": MANY}}},
     "/b/{id}": {
         "post": {
@@ -46,7 +46,23 @@ PATHS = {
         }
     },
 }
-COMPONENTS = {"schemas": {"J": JOB}, "examples": {"two": {"value": {"n": 2}}}, "responses": {"Made": ONE}}
+LINKS = {f"L{n}": {"$ref": f"#/components/schemas/L{n + 1}"} for n in range(29)}
+CHAIN = {
+    "far": {"$ref": "#/components/schemas/L0"},
+}
+PATHS["/c"] = {
+    "get": {
+        "operationId": "c",
+        "responses": {
+            "200": {"description": "ok", "content": {"application/json": {"schema": {"properties": CHAIN}}}},
+        },
+    }
+}
+COMPONENTS = {
+    "schemas": {"J": JOB, **LINKS, "L29": {"$ref": "#/components/schemas/End"}, "End": {"enum": ["a"]}},
+    "examples": {"two": {"value": {"n": 2}}},
+    "responses": {"Made": ONE},
+}
 
 J = "$['components']['schemas']['J']"
 ITEMS = f"{J}['properties']['data']['items']"
@@ -121,6 +137,12 @@ def removed(target: str) -> tuple[str, Any]:
         (difference("status", "b", "unknown id", live="410", ours="404"),
          [update(B, {"410": {"description": "Seen where the sandbox answers 404: unknown id."}})]),
         (difference("status", "a", "x", live="404", ours="200"), []),
+        (difference("status", "b", "x", live="302", ours="201"),
+         [update(B, {"302": {"description": "Seen where the sandbox answers 201: x."}})]),
+        (difference("type-changed", "a", "200 m"), [update(EXAMPLE, {"m": None})]),
+        (difference("enum-grown", "c", "200 gone", ["x"]), []),
+        (difference("enum-grown", "c", "200 far", ["x"]), [update("$['components']['schemas']['End']['enum']", "x")]),
+        (difference("error-wording", "c", "200 far", {"type": "string"}), []),
         (difference("header-added", "a", "200 x-a"), []),
         (difference("media-type", "a", "200"), []),
     ],

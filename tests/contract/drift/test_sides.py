@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -9,9 +10,16 @@ import pytest
 from builders import make_document, make_engine
 from foreign import foreign_engine
 
-from mockserver.contract.drift.sides import EngineAnswer, EngineTarget, RecordedSide, _field, _recorded_response
+from mockserver.contract.drift.sides import (
+    EngineAnswer,
+    EngineTarget,
+    RecordedSide,
+    _field,
+    _recorded_response,
+    pairs_of_runs,
+)
 from mockserver.fixtures.recordings import read_recordings
-from mockserver.http import Response, Upload
+from mockserver.http import Request, Response, Upload
 
 JSON = "application/json"
 OK: dict[str, Any] = {"200": {"description": "Fine.", "content": {JSON: {}}}}
@@ -58,7 +66,7 @@ def test_requests_to_the_sandbox_are_its_own_requests() -> None:
     ]  # fmt: skip
 
 
-LINE = {"type": "object", "required": ["n"], "properties": {"n": {"const": 7}}}
+LINE = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer", "example": 7}}}
 
 
 def upload_operation(folder: Path, schema: Any) -> Any:
@@ -102,7 +110,16 @@ PATHS = {
         }
     },
     "/notes": {
-        "post": {"operationId": "note", "requestBody": {"content": {"text/plain": {}}}, "responses": OK},
+        "post": {
+            "operationId": "note",
+            "requestBody": {"content": {"text/plain": {}, "text/csv": {}}},
+            "responses": OK,
+        },
+        "put": {
+            "operationId": "form",
+            "requestBody": {"content": {"multipart/form-data": {}, JSON: {}}},
+            "responses": OK,
+        },
     },
 }
 
@@ -131,6 +148,21 @@ def test_a_recorded_request_is_sent_with_the_sandboxes_ids(tmp_path: Path) -> No
     assert (note.headers["content-type"], note.body) == ("text/plain", b"text")
 
 
+def test_a_recorded_form_is_sent_as_one_and_another_body_as_json(tmp_path: Path) -> None:
+    form, other, none = requests_of(
+        tmp_path,
+        {"operation": "form", "body": {"a": "theirs", "file": {"sha256": "00"}}},
+        {"operation": "form", "body": ["theirs"]},
+        {"operation": "list", "body": {"a": 1}},
+    )
+
+    assert form.headers["content-type"] == "multipart/form-data; boundary=drift"
+    assert [name for name, _ in form.form_parts] == [*form.form] == ["a", "file"]
+    assert (form.form["a"], form.body) == ("ours", b"")
+    assert (other.headers["content-type"], other.body, other.form) == (JSON, b'["ours"]', None)
+    assert (none.body, "content-type" in none.headers) == (b"", False)
+
+
 def test_a_recorded_request_without_a_credential_has_none(tmp_path: Path) -> None:
     (found,) = requests_of(tmp_path, {"operation": "list", "credential": False})
 
@@ -148,8 +180,14 @@ def test_a_key_in_the_query_follows_the_arguments(tmp_path: Path) -> None:
 
 def test_the_sandboxes_ids_are_learned_from_the_same_places(tmp_path: Path) -> None:
     side = RecordedSide(foreign_engine(make_document(PATHS), tmp_path))
-    live = {"id": "a1", "rows": [{"job_id": "a2", "name": "a3"}, {"job_id": "a4"}], "ids": ["a5"], "n_id": 5}
-    ours = {"id": "b1", "rows": [{"job_id": "b2", "name": "b3"}], "ids": ["b5", "b6"], "n_id": "b7"}
+    live = {
+        "id": "a1", "rows": [{"job_id": "a2", "name": "a3"}, {"job_id": "a4"}], "ids": ["a5"], "n_id": 5,
+        "only_id": "a6", "mixed": [1], "other": {"id": "a8"},
+    }  # fmt: skip
+    ours = {
+        "id": "b1", "rows": [{"job_id": "b2", "name": "b3"}], "ids": ["b5", "b6"], "n_id": "b7",
+        "more_id": "b6", "mixed": {"id": "b9"}, "other": ["b8"],
+    }  # fmt: skip
 
     side._learn(Response(200, JSON, orjson.dumps(live)), Response(200, JSON, orjson.dumps(ours)))
     side._learn(Response(200, JSON, b'{"id": "a1"}'), Response(200, JSON, b'{"id": "c1"}'))
@@ -180,3 +218,61 @@ def test_a_recorded_answer_is_read_as_it_was_sent(tmp_path: Path, step: dict[str
 
     assert (found.status, found.media_type, found.body, found.headers) == response
     assert found.source == "recorded"
+
+
+def test_recorded_answers_are_paired_with_the_sandboxes_in_their_order(tmp_path: Path) -> None:
+    engine = foreign_engine(make_document(PATHS), tmp_path)
+    known: list[dict[str, Any]] = [
+        {"request": {"operation": "nothing"}, "answers": [{"status": 200, "body": {}}]},
+        {"request": {"operation": "list"}, "answers": [{"status": 200, "body": {}}, {"status": 404, "body": {}}]},
+        {
+            "request": {"operation": "read", "path": {"id": "a"}},
+            "job": "a",
+            "timeline": [{"after": n, "status": 200, "body": {}} for n in range(3)],
+        },
+    ]
+    entries = list(read_recordings("recording.yaml", tmp_path / "recording.yaml", known))
+
+    pairs = list(RecordedSide(engine).pairs(entries))
+
+    assert [(each.operation.key, each.request, each.live.status) for each in pairs] == [
+        ("list", "GET /jobs (recorded)", 200),
+        ("list", "GET /jobs (recorded)", 404),
+        *[("read", "GET /jobs/a (recorded)", 200)] * 3,
+    ]
+    assert [each.code for each in pairs[1].violations] == ["undocumented"]
+    assert isinstance(pairs[0].sandbox.body, bytes)
+    progression = engine.sandboxes.open("drift").progression
+    assert (progression.kind, progression.amount) == ("polls", 3)
+
+
+@pytest.mark.parametrize(("states", "polls"), [(None, 1), (0, 1), (1, 1), (4, 4)])
+def test_jobs_of_the_sandbox_take_as_many_polls_as_the_longest_recorded_one(
+    tmp_path: Path, states: int | None, polls: int
+) -> None:
+    engine = foreign_engine(make_document(PATHS), tmp_path)
+    entries: list[Any] = [SimpleNamespace(steps=[{}] * 9, is_timeline=False, request={"operation": "nothing"})]
+    if states is not None:
+        entries.append(SimpleNamespace(steps=[{}] * states, is_timeline=True, request={"operation": "nothing"}))
+
+    assert list(RecordedSide(engine).pairs(entries)) == []
+    assert engine.sandboxes.open("drift").progression.amount == polls
+
+
+def test_answers_to_the_same_request_of_a_plan_are_a_pair() -> None:
+    def exchange(number: int, status: int) -> Any:
+        planned = SimpleNamespace(operation="operation", situation="valid", faults=2)
+        return SimpleNamespace(
+            number=number, planned=planned, request=Request("GET", "/a", "", {}), response=Response(status, "", b""),
+            violations=("violation",),
+        )  # fmt: skip
+
+    live = [exchange(-1, 200), exchange(0, 201), exchange(1, 202), exchange(2, 203)]
+
+    pairs = pairs_of_runs(live, [exchange(-1, 400), exchange(0, 401), exchange(2, 403)])
+
+    assert [(each.request, each.live.status, each.sandbox.status) for each in pairs] == [
+        ("GET /a (valid)", 201, 401), ("GET /a (valid)", 203, 403)
+    ]  # fmt: skip
+    assert pairs[0].violations == live[1].violations
+    assert pairs[0].faults == 2

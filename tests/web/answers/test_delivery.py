@@ -174,7 +174,12 @@ def test_a_very_large_response_goes_to_disk_in_a_thread(
     monkeypatch.setattr(module, "KEPT_AT_ONCE", most)
     made, runs = Delivery(workers, AnswerSpace(memory=0), shows_source=True), list[str]()
     run = workers.run
-    monkeypatch.setattr(workers, "run", lambda lane, action: runs.append(lane) or run(lane, action))
+
+    def noted(lane: str, action: Any) -> Any:
+        runs.append(lane)
+        return run(lane, action)
+
+    monkeypatch.setattr(workers, "run", noted)
 
     async def hold() -> None:
         async with made.hold(Response(200, "", LARGE)) as kept:

@@ -96,7 +96,7 @@ def test_parts_of_streams_share_the_memory(streams: int, memory: int, size: int)
     space = AnswerSpace(memory=memory)
     space.streams = streams
 
-    assert space.part_bytes == min(size, module.CHUNK_BYTES)
+    assert space.part_bytes == size
 
 
 def test_streams_are_counted_while_they_are_sent() -> None:
