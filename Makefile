@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A lock is complete: nothing is resolved at install time, so no later release can break an old checkout.
 LOCKED := $(PIP) install --no-deps --require-hashes
+# conftest.py says in which order the files of tests begin.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command "make lock"
 
 .PHONY: run compiled test coverage test-store lint format bench fuzz soak mutants docs lock clean
@@ -18,19 +20,19 @@ compiled: $(VENV)/run.stamp
 
 # Without the variable, the modules of the tests, whose asserts pytest rewrites, are compiled once, and not in each worker.
 test: $(VENV)/test.stamp $(VENV)/docs.stamp compiled lint
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 # Not a part of `make test`, which counting lines slows by half.
 coverage: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term $(ARGS)
 
 # On a store of bytes: a value that cannot be encoded, or is changed in place, fails.
 test-store: $(VENV)/test.stamp compiled
-	$(BIN)/python -m pytest -n auto --dist loadfile --store encoding $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --store encoding $(ARGS)
 
 # The behaviour on stores that are shared; redis needs redis-server.
 test-sqlite test-redis: test-%: $(VENV)/test.stamp compiled
-	$(BIN)/python -m pytest -n auto --dist loadfile --store $* tests/engine tests/providers tests/sandbox tests/verify tests/web $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --store $* tests/engine tests/providers tests/sandbox tests/verify tests/web $(ARGS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -13,9 +14,16 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)  # No test depends on how fast a machine is.
 settings.load_profile("untimed")
 
+TESTS = Path(__file__).parent / "tests"
+LONG = (
+    "fuzz/test_schemathesis.py", "docs/test_doc_pages.py", "engine/test_served_copies.py", "test_pytest_plugin.py",
+    "attacks/test_client_schemas.py", "fuzz/test_foreign_documents.py", "web/inspector/test_inspector_looks.py",
+    "stores/test_store_processes.py", "openapi/test_schema.py", "packaging/test_packaging.py", "fuzz/test_fuzz.py",
+)  # fmt: skip
+"""The test files that take longest. Workers begin with them, so that at the end none waits for the other."""
 # By default each client of httpx parses all public authorities (20 ms), and the tests make a thousand clients.
 # They speak to loopback, where the tests of TLS name their own authority: one certificate without a key is enough.
-CERTIFICATE = str(Path(__file__).parent / "tests" / "support" / "certificate.pem")
+CERTIFICATE = str(TESTS / "support" / "certificate.pem")
 os.environ["SSL_CERT_FILE"] = CERTIFICATE
 certifi.where = lambda: CERTIFICATE  # for clients that ignore the environment
 
@@ -67,7 +75,11 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what is only true of values in memory."""
+    """Have workers begin with the long files, then with those of many tests; skip what is only true in memory."""
+    if hasattr(config, "workerinput"):
+        counts = Counter(item.path for item in items)
+        ranks = {TESTS / name: rank for rank, name in enumerate(LONG)}
+        items.sort(key=lambda item: (ranks.get(item.path, len(LONG)), -counts[item.path]))
     if config.getoption("--store") in {"sqlite", "redis"}:
         for item in items:
             if item.get_closest_marker("memory_store"):

@@ -21,10 +21,7 @@ class Impact:
         plugins = _entry_points(root)
         self._imports = {name: self._imported(path, plugins) for name, path in self._files.items()}
         self.tests = sorted((root / "tests").rglob("test_*.py"))
-        self._words = {path: _words(path, self._case_files(path)) for path in self._modules}
-        spread = Counter(word for words in self._words.values() for word in words)
-        self._rarity = {word: math.log(len(self._words) / count) for word, count in spread.items()}
-        self._lengths = {path: self._length(words) for path, words in self._words.items()}
+        self._weights = _weights({path: _words(path, self._case_files(path)) for path in self._modules})
         self._reached = {test: self._distances(self._modules[test]) for test in self.tests}
 
     def _case_files(self, path: Path) -> list[Path]:
@@ -44,15 +41,8 @@ class Impact:
 
     def _likeness(self, one: Path, other: Path) -> float:
         """From 0 to 1: the cosine of how often both files use each word, rare words weighing more."""
-        first, second = self._words[one], self._words[other]
-        shared = sum(self._weight(word, first) * self._weight(word, second) for word in first if word in second)
-        return shared / (self._lengths[one] * self._lengths[other] or 1)
-
-    def _weight(self, word: str, words: Mapping[str, int]) -> float:
-        return (1 + math.log(words[word])) * self._rarity[word]
-
-    def _length(self, words: Mapping[str, int]) -> float:
-        return math.hypot(*(self._weight(word, words) for word in words))
+        first, second = self._weights[one], self._weights[other]
+        return sum(weight * second[word] for word, weight in first.items() if word in second)
 
     def _distances(self, start: str) -> Mapping[str, int]:
         found, queue = {start: 0}, deque([start])
@@ -66,11 +56,9 @@ class Impact:
 
     def _imported(self, path: Path, plugins: list[str]) -> list[str]:
         """Known modules that the file imports, names in a text (imports that are put off), or starts as a command."""
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        texts = {
-            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        }
-        names = [*_imported_names(tree), *sorted(text for text in texts if text in self._files)]
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        names = [*_imported_names(nodes), *sorted(text for text in texts if text in self._files)]
         if f"{PACKAGE}.settings.entry_points.entry_points" in names:
             names += plugins
         if PACKAGE in texts:
@@ -98,8 +86,8 @@ def _module_files(root: Path) -> Iterator[tuple[str, Path]]:
                 yield path.stem if not path.stem.startswith("test_") else str(path.relative_to(root)), path
 
 
-def _imported_names(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _imported_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -117,6 +105,18 @@ def _words(path: Path, case_files: Iterable[Path]) -> Counter[str]:
     texts = [file.read_text(encoding="utf-8") for file in (path, *case_files)]
     text = " ".join([path.stem, path.stem, *texts]).lower()
     return Counter(word.removesuffix("s") for word in re.findall(r"[a-z]{3,}", text))
+
+
+def _weights(words: Mapping[Path, Mapping[str, int]]) -> Mapping[Path, Mapping[str, float]]:
+    """By file the weights of its words: rare ones weigh more. The sum of the squares of a file's weights is 1."""
+    spread = Counter(word for counts in words.values() for word in counts)
+    rarity = {word: math.log(len(words) / count) for word, count in spread.items()}
+    found = {}
+    for path, counts in words.items():
+        weights = {word: (1 + math.log(count)) * rarity[word] for word, count in counts.items()}
+        length = math.hypot(*weights.values()) or 1
+        found[path] = {word: weight / length for word, weight in weights.items()}
+    return found
 
 
 def _shared_name(module: Path, test: Path) -> float:

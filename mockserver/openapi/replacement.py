@@ -1,6 +1,7 @@
 """Documents that replace the bundled one: which operations they replace, and what handlers require of them."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from mockserver.errors import Violation
 from mockserver.lazy import lazy_module
 from mockserver.openapi.document import OpenApiDocument, Operation, Parameter, mistakes_error
 from mockserver.openapi.operations import bare_media_type
-from mockserver.openapi.schema import Schema
+from mockserver.openapi.schema import Schema, SchemaLibrary
 
 if TYPE_CHECKING:
     from mockserver.openapi import mistakes
@@ -31,8 +32,8 @@ class GuardedSchema(Schema):
     The document's schema is checked first; `needs` only if it accepts.
     """
 
-    def __init__(self, definition: Mapping[str, Any], document: Mapping[str, Any], needs: Schema) -> None:
-        super().__init__(definition, document)
+    def __init__(self, served: Schema, needs: Schema) -> None:
+        super().__init__(served.definition, served.document, library=served._library)
         self.needs: Schema = needs
 
     def accepts(self, value: Any) -> bool:
@@ -46,16 +47,21 @@ class Needs:
     """What handlers need of requests: the bundled schemas without bounds, choices, formats and patterns."""
 
     def __init__(self, bundled: OpenApiDocument) -> None:
-        self._document: Mapping[str, Any] = {}
         self._bundled = bundled
         self._components: dict[tuple[str, str], Schema] = {}
 
+    @cached_property
+    def _document(self) -> Mapping[str, Any]:
+        components = self._bundled.document.get("components", {}).get("schemas", {})
+        return {"components": {"schemas": {name: _outline(each) for name, each in components.items()}}}
+
+    @cached_property
+    def _library(self) -> SchemaLibrary:
+        return SchemaLibrary(self._document)
+
     def of(self, schema: Schema | None) -> Schema:
         """What a handler needs of a value with that bundled schema."""
-        if not self._document:
-            components = self._bundled.document.get("components", {}).get("schemas", {})
-            self._document = {"components": {"schemas": {name: _outline(each) for name, each in components.items()}}}
-        return Schema(_outline(schema.definition) if schema else {}, self._document)
+        return Schema(_outline(schema.definition) if schema else {}, self._document, library=self._library)
 
     def component(self, spec: OpenApiDocument, name: str) -> Schema:
         """The document's component with that name, for a handler; else the bundled one."""
@@ -68,7 +74,7 @@ class Needs:
     def guarded(self, schema: Schema | None, ours: Schema | None) -> GuardedSchema:
         """A served schema that replaces a bundled one."""
         served = schema or Schema({}, {})
-        return GuardedSchema(served.definition, served.document, self.of(ours))
+        return GuardedSchema(served, self.of(ours))
 
 
 def replace_bundled(
