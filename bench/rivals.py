@@ -1,5 +1,6 @@
 """The other sandboxes with a batch loop, aimock and llmock: fetched by name into a folder that is thrown away."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,10 @@ from bench.targets import BenchError, Target
 
 AIMOCK, LLMOCK = "1.43", "0.2.2"
 MISSING = "not fetched; --install-mocks fetches it for this run"
+GREETING = {
+    "fixtures": [{"match": {"userMessage": "Hello"}, "response": {"content": "Hello! How can I help you today?"}}]
+}
+"""Aimock's answer to the chat that is measured; its batches look at no fixture."""
 # A batch of llmock's rests for 3 s that no setting shortens. Without them it is its work that is measured.
 _RESTING = (
     "import uvicorn; "
@@ -38,8 +43,9 @@ def fetch_aimock(folder: Path) -> Target:
         raise BenchError("npm is not installed")
     run([npm, "install", "--no-fund", "--no-audit", "--prefix", str(folder), f"@copilotkit/aimock@{AIMOCK}"])
     modules = folder / "node_modules"
-    # It would take up our own fixtures; its batches look at none.
-    fixtures = modules / "@copilotkit" / "aimock" / "fixtures" / "example-greeting.json"
+    # Without a file it would take up our own fixtures. Its example compares letters exactly and has only "hello".
+    fixtures = folder / "greeting.json"
+    fixtures.write_text(json.dumps(GREETING), encoding="utf-8")
     options = ("-p", "{port}", "-f", str(fixtures), "--log-level", "silent")
     return Target("aimock", f"aimock {AIMOCK}", (str(modules / ".bin" / "llmock"), *options), "/health")
 
