@@ -113,7 +113,8 @@ class Clock:
         state = self._state.get()
         if state.is_frozen:
             return state.anchor
-        wall = self._wall()
+        read = self._wall
+        wall = read()
         if wall < self._wall_seen or wall < state.anchor_wall:  # The system clock was set back: continue from there.
             last = state.anchor + (max(self._wall_seen, state.anchor_wall) - state.anchor_wall) * state.scale
             state = state._replace(anchor=last, anchor_wall=wall)

@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 import xxhash
+from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from mockserver.http import Upload
 from mockserver.stores.collection import Cell, Collection, OwnCell
@@ -87,7 +88,7 @@ class IdSequence:
 
     def next(self, operation: str, body: bytes | memoryview) -> bytes:
         """The next digest for this operation and canonical body."""
-        content = xxhash.xxh3_128_hexdigest(body) + operation
-        count = self._get(content) or 0
-        self._put(content, count + 1)
-        return xxhash.xxh3_128_digest(b"%b%d:%b" % (self._salt.get(), count, content.encode()))
+        content, find, put = xxh3_128_hexdigest(body) + operation, self._get, self._put
+        count = find(content) or 0
+        put(content, count + 1)
+        return xxh3_128_digest(b"%b%d:%b" % (self._salt.get(), count, content.encode()))

@@ -174,8 +174,11 @@ class Journal:
         self._limit = limit
         self._most = limit + limit // FREED_SHARE
         """The most exchanges before the oldest are dropped; readers see no more than the limit."""
+        self._full_at = 0
+        """The number of the exchange after which there are more."""
         self._space = space or JournalSpace()
         self._rows: deque[Row] = deque()
+        """Without those that are not weighed yet."""
         self._weights: deque[int] = deque()
         self.weighed = 0
         """Bytes of memory that it takes, without what is not weighed yet; see `held`."""
@@ -191,7 +194,7 @@ class Journal:
         with self._space.lock:
             self._space.weighed -= self.weighed
             forgotten, self._rows, self._weights, self.weighed = self._rows, deque(), deque(), 0
-        self.seen = 0
+        self.seen, self._full_at = 0, self._most
         self.waits: dict[int, float] = {}
         """Wall-clock times of requests, by number; only recorded while a response asks to wait (`Retry-After`), since a
         frozen sandbox clock cannot show whether the client waited.
@@ -243,22 +246,23 @@ class Journal:
         self.seen = seen = self.seen + 1
         if request.form is not None:  # without a copy of the file, so that a deleted file does not stay in memory
             request = request._replace(form=None, form_parts=())
-        rows, unweighed, body = self._rows, self._space.unweighed, response.body
-        row = (seen, at, operation, request, response, reason, violations, seconds)
-        rows.append(row)
-        unweighed.append((self, row))
+        unweighed, body = self._space.unweighed, response.body
+        unweighed.append((self, (seen, at, operation, request, response, reason, violations, seconds)))
         if (
             len(unweighed) >= UNWEIGHED
-            or len(rows) > self._most
+            or seen > self._full_at
             or len(request.body) > UNWEIGHED_BYTES
             or not isinstance(body, bytes)
             or len(body) > UNWEIGHED_BYTES
         ):
             self._space.weigh()
 
-    def weigh(self, latest: Iterable[Row]) -> None:
-        """Weigh the latest exchanges, and drop the oldest beyond the bounds; called with the lock of the space held."""
+    def weigh(self, latest: Sequence[Row]) -> None:
+        """Add and weigh the latest exchanges, and drop the oldest beyond the bounds; called with the lock of the space
+        held.
+        """
         weights = self._weights
+        self._rows.extend(latest)
         added = [EXCHANGE_BYTES + exchange_weight(row[3], row[4], row[6]) for row in latest]
         weights.extend(added)
         weight = sum(added)
@@ -266,15 +270,16 @@ class Journal:
         self._space.weighed += weight
         while len(weights) > self._limit or self.weighed - EXCHANGE_BYTES * len(weights) > MAX_BYTES:
             self.drop_oldest()
+        self._full_at = self._last + self._most - len(weights)
 
     def drop_oldest(self) -> None:
         """Drop the oldest exchange; called with the lock of the space held."""
-        self._rows.popleft()
+        number = self._rows.popleft()[0]
         weight = self._weights.popleft()
         self.weighed -= weight
         self._space.weighed -= weight
         if self.waits:
-            self.waits.pop(self.seen - len(self._rows), None)
+            self.waits.pop(number, None)
 
     def note_wait(self, at: float, response: Response, wall: float) -> None:
         """Record the latest exchange's wall-clock time if it asks the client to wait, or a wait is running."""
@@ -288,18 +293,23 @@ class Journal:
             if self._rows:
                 self.waits[self.seen] = wall
 
+    @property
+    def _last(self) -> int:
+        """The number of the latest exchange that is weighed; 0 without one. Read with the lock of the space held."""
+        return self._rows[-1][0] if self._rows else 0
+
     def find(self, matches: Callable[[Exchange], bool], after: int = 0) -> Iterator[Exchange]:
         """The exchanges with a larger number than `after` that match, oldest first."""
         self._space.weigh()
         with self._space.lock:  # another thread may drop the oldest
-            rows = tuple(islice(self._rows, max(0, after - self.seen + len(self._rows)), None))
+            rows = tuple(islice(self._rows, max(0, after - self._last + len(self._rows)), None))
         return _matching(rows, matches)
 
     def latest(self, before: int, most: int) -> Iterator[Exchange]:
         """At most so many exchanges with a smaller number than `before`, newest first."""
         self._space.weigh()
-        start = max(0, self.seen + 1 - before)
         with self._space.lock:
+            start = max(0, self._last + 1 - before)
             rows = tuple(islice(reversed(self._rows), start, start + most))
         return (Exchange(*row[:-1]) for row in rows)
 
@@ -307,7 +317,7 @@ class Journal:
         """The wall-clock time that answering the exchange of that number took; 0 if it is not kept."""
         self._space.weigh()
         with self._space.lock:
-            place = number - 1 - self.seen + len(self._rows)
+            place = number - 1 - self._last + len(self._rows)
             return self._rows[place][-1] if 0 <= place < len(self._rows) else 0.0
 
 

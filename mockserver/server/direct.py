@@ -3,7 +3,7 @@
 An ASGI conversation (a task, an event, a scope, two messages) costs as much as all else that happens to a small
 request. A request needs none if its message is whole and the application can answer it at once. So:
 
-- When a head is complete and nothing speaks against it (see `_may_be_direct`), the request is *held*: its body is
+- When a head is complete and nothing speaks against it (see `hold_or_begin`), the request is *held*: its body is
   gathered here. When its message is complete, it is *whole*.
 - At the end of the event loop's round the application is asked for the responses to all whole requests
   (`AnswersAtOnce.respond`).
@@ -26,21 +26,19 @@ that one waits, so a client that pipelines thousands of requests delays no other
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mockserver.engine.prepared import PreparedRequest
-from mockserver.http import EMPTY_STATUSES, Request, Response
-from mockserver.lazy import lazy_pattern
+from mockserver.http import Request, Response
 from mockserver.percent import unquote
+from mockserver.server.encoding import HasStandingHeaders, ResponseEncoder
 from mockserver.server.socket import CoalescingTransport
 from mockserver.stores import GroupCommit
-from mockserver.web.answers.space import SMALL_BYTES
-from mockserver.web.scopes import TRANSPORT, decode_text, origin_of
+from mockserver.web.scopes import KEPT_LENGTH, KEPT_TEXTS, TRANSPORT, decode_text, origin_of
 
 GATHER_SECONDS = 0.02
 """How long a body may take to become whole before its request becomes a conversation."""
@@ -54,20 +52,12 @@ PREPARED_TOGETHER, PREPARED_BYTES = 64, 4 * 1024
 MAX_GROUP = 64
 """Requests that are committed together without a look for more."""
 
-MAX_STARTS = 1000
-"""The most heads of responses that are kept."""
-_TOKEN = lazy_pattern(r"[a-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
-_CONTROLS = bytes([*range(32), 127])
-"""Characters that no header may have: what has more of them than its line ends needs a conversation."""
-_FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
-
 _log = logging.getLogger("mockserver")
 
 App = Callable[..., Awaitable[None]]
-Headers = Sequence[tuple[bytes, bytes]]
 
 
-class AnswersAtOnce(Protocol):
+class AnswersAtOnce(HasStandingHeaders, Protocol):
     """An application that may answer without an ASGI conversation."""
 
     @property
@@ -88,76 +78,8 @@ class AnswersAtOnce(Protocol):
     def group(self) -> GroupCommit | None:
         """Commits what `respond` has changed, which a response waits for; None if nothing has to be committed."""
 
-    def standing_headers(self, media_type: str, source: str) -> Headers:
-        """The headers of every response with this media type and source."""
-
     def deliverer(self, response: Response) -> App:
         """An ASGI application that delivers this response."""
-
-
-_line_starts: dict[str, str] = {}
-"""The starts of header lines by name; those of headers that need a conversation are not printable."""
-
-
-def _add_line_start(name: str) -> str:
-    if len(_line_starts) >= MAX_STARTS:
-        _line_starts.clear()
-    lower = name.lower()
-    start = _line_starts[name] = f"{lower}: " if _TOKEN.fullmatch(lower) and lower not in _FRAMING else "\0"
-    return start
-
-
-def _encode_fields(headers: Sequence[tuple[str, str]]) -> bytes | None:
-    """The lines of the headers; None if one of them needs a conversation."""
-    try:
-        lines = [_line_starts[name] + value for name, value in headers]
-    except KeyError:
-        lines = [(_line_starts.get(name) or _add_line_start(name)) + value for name, value in headers]
-    lines.append("")
-    text = "\r\n".join(lines)
-    if not text.isascii():
-        return None
-    fields = text.encode("ascii")
-    return fields if len(fields.translate(None, _CONTROLS)) == len(fields) - 2 * len(lines) + 2 else None
-
-
-class ResponseEncoder:
-    """Encodes responses as uvicorn sends them, for all connections of a server."""
-
-    def __init__(self, app: AnswersAtOnce) -> None:
-        self.app = app
-        self._starts: dict[tuple[int, str, str], bytes] = {}
-        """Status line and standing headers by status, media type and source."""
-        self._defaults: Headers = ()
-        """The default headers in them; they change each second."""
-
-    def encode(self, response: Response, defaults: Headers, *, only_head: bool) -> bytes | None:
-        """The response with these headers first; None if it needs a conversation."""
-        body, status = response.body, response.status
-        if not isinstance(body, bytes) or len(body) > SMALL_BYTES or response.delay or response.disturbance is not None:
-            return None
-        key = (status, response.media_type, response.source)
-        start = self._starts.get(key) if self._defaults is defaults else None
-        if start is None:
-            if status not in STATUS_LINE:
-                return None
-            start = self._add_start(key, defaults)
-        if response.headers:
-            fields = _encode_fields(response.headers)
-            if fields is None:
-                return None
-            start += fields
-        if status in EMPTY_STATUSES:
-            body = b""
-        end = b"content-length: %d\r\n\r\n" % len(body) if status != 204 else b"\r\n"
-        return start + end if only_head else start + end + body
-
-    def _add_start(self, key: tuple[int, str, str], defaults: Headers) -> bytes:
-        if self._defaults is not defaults or len(self._starts) >= MAX_STARTS:
-            self._starts, self._defaults = {}, defaults
-        headers = (*defaults, *self.app.standing_headers(*key[1:]))
-        start = self._starts[key] = b"".join([STATUS_LINE[key[0]], *(b"%b: %b\r\n" % header for header in headers)])
-        return start
 
 
 class DirectAnswers:
@@ -250,9 +172,27 @@ def _prepare_nothing(_request: Request) -> None:
     """A request is prepared in its turn."""
 
 
+_targets: dict[bytes, tuple[str, str]] = {}
+"""Paths, decoded, and queries of short targets. Most requests have the same ones."""
+
+
+def _parse_target(url: bytes) -> tuple[str, str]:
+    """The decoded path and the query of a request's target; raises HttpParserInvalidURLError."""
+    target = httptools.parse_url(url)
+    path, query = target.path.decode("ascii"), target.query
+    parsed = unquote(path) if "%" in path else path, query.decode("latin-1") if query else ""
+    if len(url) <= KEPT_LENGTH:
+        if len(_targets) >= KEPT_TEXTS:
+            _targets.clear()
+        _targets[url] = parsed
+    return parsed
+
+
 class DirectProtocol(HttpToolsProtocol):
     """One connection; see the module."""
 
+    # uvicorn's attributes are nearly the 30 that CPython keeps without a dictionary for each object.
+    __slots__ = ("_direct", "_gather_timer", "_origin", "_target", "fields", "is_held", "parts", "whole")
     transport: CoalescingTransport  # type: ignore[assignment]
 
     def __init__(self, *given: Any, direct: DirectAnswers | None = None, **named: Any) -> None:
@@ -265,21 +205,30 @@ class DirectProtocol(HttpToolsProtocol):
         """The held request when it is whole, until the end of the round."""
         self.fields: dict[str, str] = {}
         """The headers of the current request; of a repeated one the last counts."""
-        self._path = self._query = self._origin = ""
+        self._target = "", ""
+        self._origin = ""
         self.parts: list[bytes] = []
-        """Path, query, origin and pieces of the body of the held request."""
+        """Path and query, origin, and pieces of the body of the held request."""
         self._gather_timer: asyncio.TimerHandle | None = None
 
     def hold_or_begin(self) -> None:
         """The head is complete: hold the request, or begin its conversation."""
-        if not self._may_be_direct():
+        cycle, parser, transport, fields = self.cycle, self.parser, self.transport, self.fields
+        if (
+            self._direct is None
+            or (cycle is not None and not cycle.response_complete)
+            or transport.parts
+            or self.flow.write_paused
+            or "transfer-encoding" in fields
+            or parser.should_upgrade()
+            or not parser.should_keep_alive()
+            or ("connection" in fields and parser.get_http_version() != "1.1")  # 1.0 needs it to stay open
+            or transport.is_closing()
+        ):
             self.begin_conversation()
-            return
-        target = httptools.parse_url(self.url)
-        path, query = target.path.decode("ascii"), target.query
-        self._path = unquote(path) if "%" in path else path
-        self._query = query.decode("latin-1") if query else ""
-        self.is_held = True
+        else:
+            self._target = _targets.get(self.url) or _parse_target(self.url)
+            self.is_held = True
 
     def begin_conversation(self, app: App | None = None) -> None:
         """Begin the ASGI conversation of the current request; `app` replaces the application for it."""
@@ -320,29 +269,16 @@ class DirectProtocol(HttpToolsProtocol):
         elif self._gather_timer is None:
             self._gather_timer = self.loop.call_later(GATHER_SECONDS, self.release_held)
 
-    def _may_be_direct(self) -> bool:
-        cycle, parser, transport = self.cycle, self.parser, self.transport
-        return not (
-            self._direct is None
-            or (cycle is not None and not cycle.response_complete)
-            or transport.parts
-            or self.flow.write_paused
-            or "transfer-encoding" in self.fields
-            or parser.should_upgrade()
-            or not parser.should_keep_alive()
-            or ("connection" in self.fields and parser.get_http_version() != "1.1")  # 1.0 needs it to stay open
-            or transport.is_closing()
-        )
-
     def complete_held(self) -> None:
         """The message of the held request is complete."""
         assert self._direct is not None
-        parts = self.parts
+        parts, (path, query) = self.parts, self._target
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         method = decode_text(self.parser.get_method())
-        self.drop_held()
-        origin = self._origin or self._find_origin()
-        self.whole = Request(method, self._path, self._query, self.fields, body, origin)
+        self.is_held, self.parts = False, []
+        if self._gather_timer is not None:
+            self.drop_held()
+        self.whole = Request(method, path, query, self.fields, body, self._origin or self._find_origin())
         if len(body) > WAITING_BYTES:
             self.answer_now()
         else:
@@ -363,11 +299,12 @@ class DirectProtocol(HttpToolsProtocol):
         if response is None:
             self._replay(request, None)
             return None
-        data = direct.encode(response, self.server_state.default_headers, only_head=request.method == "HEAD")
+        encode, state = direct.encode, self.server_state
+        data = encode(response, state.default_headers, request.method == "HEAD")
         if data is None:
             self._replay(request, direct.app.deliverer(response))
             return None
-        self.server_state.total_requests += 1
+        state.total_requests += 1
         if self.timeout_keep_alive_task is None:
             self.await_next(self.timeout_keep_alive)
         return data

@@ -25,8 +25,9 @@ from mockserver.engine.engine import Engine
 from mockserver.lazy import lazy_module
 from mockserver.malloc import return_freed_memory
 from mockserver.server.direct import DirectAnswers
+from mockserver.server.limits import ConnectionLimits
 from mockserver.server.log_output import FLUSH_SECONDS, is_no_cut, set_up_logging
-from mockserver.server.protocol import ConnectionLimits, NoUpgradeProtocol
+from mockserver.server.protocol import NoUpgradeProtocol
 from mockserver.server.socket import (
     BACKLOG,
     ListenError,

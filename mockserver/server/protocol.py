@@ -20,8 +20,8 @@ from typing import Any, cast
 import httptools
 import orjson
 
-from mockserver.records import Record
 from mockserver.server.direct import App, DirectProtocol
+from mockserver.server.limits import ConnectionLimits
 from mockserver.server.log_output import Throttle
 from mockserver.server.own_answers import expectation_failed, server_options
 from mockserver.server.socket import CoalescingTransport, PendingWrites
@@ -49,22 +49,17 @@ _log = logging.getLogger("mockserver")
 _invalid_requests = Throttle()
 
 
-class ConnectionLimits(Record, frozen=True, gc=False):
-    """See the module; the settings have the values."""
-
-    head_seconds: float
-    head_bytes: int
-    body_seconds: float
-    send_seconds: float
-    connections: int
-
-
 class _HeadTooLargeError(Exception):
     """Raised inside the parser's callback."""
 
 
 class NoUpgradeProtocol(DirectProtocol):
     """One connection; see the module."""
+
+    __slots__ = (
+        "_active_at", "_before", "_body_received", "_had_large_head", "_has_ended", "_is_begun", "_is_deaf",
+        "_is_in_body", "_limits", "_reader_timer", "_timer", "_usual_head", "_waiting", "_writes",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -145,7 +140,7 @@ class NoUpgradeProtocol(DirectProtocol):
         if self._waiting:
             data = self._waiting + data
             self._waiting = b""
-        if len(data) > PIECE or self._must_wait():
+        if len(data) > PIECE or (self.cycle is not None and self._must_wait()):
             self._parse_in_pieces(data)
         elif again := self._parse(data):
             self._parse_in_pieces(again)

@@ -221,6 +221,8 @@ class _Dispatch:
         path = request.path
         if path == "/health" and request.method in {"GET", "HEAD"}:  # a conversation would take several rounds
             return HEALTH[path]
+        if not self.gateway.has_time(request):  # a large body would be parsed for nothing
+            return None
         prepared = self.prepare(request)
         return None if prepared is None else self.gateway.respond(request, prepared)
 

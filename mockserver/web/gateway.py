@@ -132,15 +132,17 @@ class Gateway:
             return None
         return self._engine.prepare(request)
 
+    def has_time(self, request: Request) -> bool:
+        """Whether the event loop may answer the request in this round: its sandbox is free, and so is the loop."""
+        return not self._is_queued(request) and (not self.turns.is_counting or self.turns.is_free(_size(request)))
+
     def respond(self, request: Request, prepared: PreparedRequest) -> Response | None:
         """The response to a request that `prepare` has prepared; None, with nothing done, if the event loop should not
         wait for it.
 
         With a shared store it may be sent when `group` has committed what it waits for.
         """
-        if self._workers.lanes and self._is_queued(request):
-            return None
-        if self.turns.is_counting and not self.turns.is_free(_size(request)):
+        if (self._workers.lanes or self.turns.is_counting) and not self.has_time(request):
             return None
         since = perf_counter()
         try:

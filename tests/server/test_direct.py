@@ -14,7 +14,7 @@ from builders import make_request, make_settings
 from fuzzer import Fuzzer, read_targets
 
 from mockserver.http import Request, Response
-from mockserver.server import direct
+from mockserver.server import direct, encoding
 from mockserver.server.direct import DirectAnswers, DirectProtocol
 from mockserver.server.process import ThreadedServer
 from mockserver.web.answers import loop_turns
@@ -296,7 +296,7 @@ def test_a_bug_before_the_engine_is_left_to_the_conversation(monkeypatch: pytest
 def test_a_response_that_cannot_be_encoded_ends_only_its_own_connection(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(direct.ResponseEncoder, "encode", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(encoding.ResponseEncoder, "encode", lambda *_, **__: 1 / 0)
 
     with ThreadedServer(make_settings()) as server:
         assert exchange(server.port, USER) == b""

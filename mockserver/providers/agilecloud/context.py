@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from xxhash import xxh3_64_intdigest
 
@@ -18,34 +18,31 @@ from mockserver.providers.agilecloud.settings import AgileCloudSettings
 from mockserver.sandbox.ids import canonical, seed_of
 from mockserver.settings.table import provider_settings
 
-EncodeMessage = TypeVar("EncodeMessage")
+Written = TypeVar("Written")
 Read = TypeVar("Read")
 MAX_NAME = 100
 ROLES = {"system": 1, "user": 2, "assistant": 3, "developer": 4, "tool": 5}
 """By role, what is added to the seed of a message with only a text."""
 
 
-class LastValueCache(Generic[EncodeMessage, Read]):
-    """Caches a part of the fixtures, parsed, until another one is requested."""
+def last_value_cache(read: Callable[[Written], Read]) -> Callable[[Written], Read]:
+    """A function that parses a part of the fixtures, and keeps the result until another part is requested."""
+    last: tuple[Written, Read] | None = None
 
-    def __init__(self, read: Callable[[EncodeMessage], Read]) -> None:
-        self._read = read
-        self._last: tuple[EncodeMessage, Read] | None = None
+    def value_of(written: Written) -> Read:
+        nonlocal last
+        known = last  # another thread may replace it
+        if known is None or known[0] is not written:
+            known = last = (written, read(written))
+        return known[1]
 
-    def __call__(self, written: EncodeMessage) -> Read:
-        last = self._last
-        if last is None or last[0] is not written:
-            last = self._last = (written, self._read(written))
-        return last[1]
+    return value_of
 
 
-_models: LastValueCache[Sequence[Mapping[str, Any]], Models] = LastValueCache(read_models)
-_any_models: LastValueCache[Sequence[Mapping[str, Any]], Models] = LastValueCache(
-    partial(read_models, accepts_any=True)
-)
-_prices: LastValueCache[Sequence[Mapping[str, Any]], Prices] = LastValueCache(
-    lambda found: read_prices(merged_prices(found))
-)
+_Section = Sequence[Mapping[str, Any]]
+_models: Callable[[_Section], Models] = last_value_cache(read_models)
+_any_models: Callable[[_Section], Models] = last_value_cache(partial(read_models, accepts_any=True))
+_prices: Callable[[_Section], Prices] = last_value_cache(lambda found: read_prices(merged_prices(found)))
 
 
 def _models_of(world: ApiContext) -> Models:
@@ -53,7 +50,7 @@ def _models_of(world: ApiContext) -> Models:
     return (_any_models if accepts_any else _models)(world.fixtures.section("models"))
 
 
-context_models: LastValueCache[ApiContext, Models] = LastValueCache(_models_of)
+context_models: Callable[[ApiContext], Models] = last_value_cache(_models_of)
 """The models of the fixtures; with the setting `any_model`, other names are found, too."""
 
 
@@ -110,7 +107,9 @@ def known_model(
 
 def require_model(world: ApiContext, name: str, kind: ModelKind) -> Model:
     """The model with that name and kind; raises Refusal."""
-    model = context_models(world).find(name, kind) or known_model(world, name)
+    model = context_models(world).find(name, kind)
+    if model is None:
+        model = known_model(world, name)
     if model.kind is not kind:
         message = f"Model '{model.id}' is for {model.kind}, and this request is for {kind}."
         raise refusal(Reason.INVALID, ("body", "model"), "invalid_value", message)
@@ -119,8 +118,9 @@ def require_model(world: ApiContext, name: str, kind: ModelKind) -> Model:
 
 def canned_answer(world: ApiContext, asked: str, model: Model) -> Completion | None:
     """The canned completion for the user's last message. A fixture may name the model by this id or by its own name."""
-    found = world.fixtures.completion(asked, model.id, None)
-    return found if found or model.id == model.name else world.fixtures.completion(asked, model.name, None)
+    completions = world.fixtures.completions
+    found = completions.find(asked, model.id, None)
+    return found if found is not None or model.id == model.name else completions.find(asked, model.name, None)
 
 
 def answer_key(world: ApiContext, model: Model, messages: Sequence[Mapping[str, Any]]) -> bytes:

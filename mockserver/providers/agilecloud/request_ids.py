@@ -8,6 +8,7 @@ from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from mockserver.http import Request, Upload
 from mockserver.lazy import lazy_pattern
+from mockserver.openapi.security import read_token
 from mockserver.sandbox.ids import canonical, digest, seed_of
 from mockserver.sandbox.manager import shortened_name
 from mockserver.sandbox.sandbox import Sandbox
@@ -30,27 +31,46 @@ _DROPPED = ""
 _NOT_OF_AN_ID = lazy_pattern(r"[^A-Za-z0-9._-]")
 
 
-def request_id(request: Request, sandbox: Sandbox, token: str, canonical_body: bytes | memoryview) -> str:
+def request_id(request: Request, sandbox: Sandbox, canonical_body: bytes | memoryview) -> str:
     """The client's own id, reduced to the allowed characters, else 32 hexadecimal digits.
 
     Those depend on the seed, the sandbox, the request, and how often the same request was sent before; other requests
     do not matter. `canonical_body` is that of the request, empty if it is not known.
     """
     given = request.headers.get("x-request-id")
-    kept = _NOT_OF_AN_ID.sub("", given)[:MAX_REQUEST_ID] if given else ""
-    if kept:
+    if given and (kept := _NOT_OF_AN_ID.sub("", given)[:MAX_REQUEST_ID]):
         return kept
+    query = request.query
+    if query:
+        query = "&".join(sorted(query.split("&")))
+    head = f"{request.method}\n{request.path}\n{query}\n{_other_token(request, sandbox)}\n\n"
+    body = canonical_body
+    if not body or len(request.body) > MAX_PARSED:  # else, as for most, there is no form
+        body = _body(request.body) if request.form is None else _form(request.form)
     # The salt contains the sandbox's name, or another one's (`ids_of`).
-    other_token = "" if token == sandbox.name or shortened_name(token) == sandbox.name else token
-    asked = xxh3_128_digest(b"".join((sandbox.ids.salt, *_content(request, other_token, canonical_body))), _SEED)
+    content = b"".join((sandbox.ids.salt, head.encode() if head.isascii() else _encode(head), body))
+    asked = xxh3_128_digest(content, _SEED)
     count, drops = _count(sandbox.collection(ASKED, int), asked[:8].hex())
     return xxh3_128_hexdigest(b"%b%d:%d" % (asked, count, drops), _SEED)
 
 
+def _other_token(request: Request, sandbox: Sandbox) -> str:
+    """The request's token, empty without one and where it names the sandbox."""
+    name = sandbox.name
+    if request.headers.get("authorization") == f"Bearer {name}":  # as most
+        return ""
+    token = read_token(request) or ""
+    return "" if token == name or shortened_name(token) == name else token
+
+
+def _encode(head: str) -> bytes:
+    return head.encode("utf-8", "surrogatepass")
+
+
 def _count(asked: Collection[int], key: str) -> tuple[int, int]:
     """How often the request was sent before, and how often counts were dropped."""
-    drops = asked.get(_DROPPED) or 0
-    count = asked.get(key) or 0
+    find = asked.get
+    drops, count = find(_DROPPED) or 0, find(key) or 0
     if not count and len(asked) > MAX_ASKED:
         for old in islice((each for each, _ in asked.items() if each != _DROPPED), MAX_ASKED // 2):
             asked.delete(old)
@@ -58,17 +78,6 @@ def _count(asked: Collection[int], key: str) -> tuple[int, int]:
         asked.put(_DROPPED, drops)
     asked.put(key, count + 1)
     return count, drops
-
-
-def _content(
-    request: Request, other_token: str, canonical_body: bytes | memoryview
-) -> tuple[bytes, bytes | memoryview]:
-    """What identifies a request, in two parts. For a form its fields, since its boundary is random."""
-    query = "&".join(sorted(request.query.split("&"))) if request.query else ""
-    head = f"{request.method}\n{request.path}\n{query}\n{other_token}\n\n".encode("utf-8", "surrogatepass")
-    if canonical_body and len(request.body) <= MAX_PARSED:  # as most; there is no form then
-        return head, canonical_body
-    return head, _body(request.body) if request.form is None else _form(request.form)
 
 
 def _form(form: Mapping[str, str | Upload]) -> bytes:

@@ -54,10 +54,6 @@ PLAIN = frozenset(
 """Fields of a request that do not change the form of its completion."""
 
 
-SIMPLE = frozenset(("match", "text", "adapts"))
-"""Fields of a canned completion that is only a text."""
-
-
 EncodedCompletion = tuple[bytes, int, int]
 """A completion as JSON for an output file, with its prompt and completion tokens."""
 
@@ -201,8 +197,13 @@ def encode_completion(
     JSON encodes the id unchanged. `prompt` is the last user message, if known. `key` returns the key for
     `chat_completion`; a canned text does not need it.
     """
-    if (canned is None or canned.entry.keys() <= SIMPLE) and request.keys() <= PLAIN:
-        written, said = _simple_text(request, canned, key, prompt)
+    if (canned is None or canned.has_only_text) and request.keys() <= PLAIN:
+        if canned is not None:
+            written, said = _encode_choice(canned.entry["text"])
+        else:
+            written, said = _generated_choice(
+                key(), last_user_message(request["messages"]) if prompt is None else prompt
+            )
         if said <= (request.get("max_completion_tokens") or request.get("max_tokens") or said):
             asked = prompt_tokens(request["messages"])
             one, two, three, four, five, six, seven = completion_template(request["model"])
@@ -212,19 +213,15 @@ def encode_completion(
     return jsonl_bytes(shown), shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"]
 
 
-def _simple_text(
-    request: Mapping[str, Any], canned: Completion | None, key: Callable[[], bytes], prompt: str | None
-) -> tuple[str, int]:
-    """The text as JSON, and its number of tokens."""
-    if canned is None or "text" not in canned.entry:
-        prompt = last_user_message(request["messages"]) if prompt is None else prompt
-        text = generated_text(key(), topic_of(prompt))
-        return f'"{text}"', count_tokens(text)
-    return _encode_choice(canned.entry["text"])
+def _generated_choice(key: bytes, prompt: str) -> tuple[str, int]:
+    """A generated text as JSON, and its number of tokens."""
+    text = generated_text(key, topic_of(prompt))
+    return f'"{text}"', count_tokens(text)
 
 
 @lru_cache(maxsize=128)
 def _encode_choice(text: str) -> tuple[str, int]:
+    """A fixture's text as JSON, and its number of tokens."""
     return jsonl_bytes(text).decode(), count_tokens(text)
 
 

@@ -5,6 +5,7 @@ text with another id, streamed or not. Ids depend on the sandbox.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from mockserver.api.call import Call
@@ -140,16 +141,14 @@ def _count(call: Call, chosen: SelectedVersion, tokens: Sequence[int] = (0, 0), 
 
 def _complete(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[Response, Sequence[int]]:
     """The response to a request with messages, and its prompt and completion tokens."""
-    model = require_model(call.world, request["model"], ModelKind.CHAT)
+    world = call.world
+    model = require_model(world, request["model"], ModelKind.CHAT)
     check_rules(request, model)
     messages = request["messages"]
     prompt = last_user_message(messages)
-    canned = canned_answer(call.world, prompt, model)
-    source, id_ = canned.source if canned else "handler", f"chatcmpl-{identity.hex()}"
-
-    def key() -> bytes:
-        return answer_key(call.world, model, messages)
-
+    canned = canned_answer(world, prompt, model)
+    source, id_ = canned.source if canned is not None else "handler", f"chatcmpl-{identity.hex()}"
+    key = partial(answer_key, world, model, messages)
     if request.get("stream"):
         response, (asked, said) = _stream_response(request, canned, key(), id_, int(call.now))
     else:

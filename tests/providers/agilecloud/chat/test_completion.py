@@ -24,7 +24,8 @@ def make_request(prompt: str = "Tell me about the Norwegian fjords", **fields: A
 
 
 def make_canned(**entry: Any) -> Completion:
-    return Completion("fixture:agilecloud/completions.yaml#1", PromptMatch(), entry)
+    source = "fixture:agilecloud/completions.yaml#1"
+    return Completion(source, PromptMatch(), entry, has_only_text=entry.keys() == {"text"})
 
 
 def complete(request: dict[str, Any], canned: Completion | None = None, key: bytes = KEY) -> dict[str, Any]:
