@@ -56,10 +56,8 @@ END = 8.0
 """Seconds after a signal when the process ends, even if the event loop is blocked."""
 KEEP_ALIVE = 75
 """Seconds an idle connection stays open: long enough for the connection pool of a slow test."""
-SETTLE_SECONDS = 0.1
-"""Seconds after the start when the allocator's limits are set."""
-TICK = 1.0
-"""Seconds between two updates of the Date header."""
+TICK, SETTLED = 1.0, 0.1
+"""Seconds between two updates of the Date header, and from the start until what no client waits for is done."""
 DRAIN_TICK = 0.1
 """Seconds until a second signal ends the drain."""
 SPARE_FILES = 100
@@ -128,8 +126,7 @@ def _serve_on(listener: socket.socket, app: App, settings: Settings, when_ready:
 
     def begin() -> None:
         when_ready()
-        # It needs ctypes, for which the first client would wait.
-        asyncio.get_running_loop().call_later(SETTLE_SECONDS, return_freed_memory)
+        asyncio.get_running_loop().call_later(SETTLED, return_freed_memory)  # which imports ctypes
 
     with _watchdog(settings) as watchdog, accepting_many(listener) as listeners:
         server = EventDrivenServer(app, settings, when_ready=begin)

