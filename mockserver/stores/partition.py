@@ -35,6 +35,7 @@ class SharedPartition(Transactional):
         """What the list of sandboxes is to say; called at each commit."""
         self.unput: Unput | None = None
         """What has changes that are not put yet."""
+        self.codec = store.codec
         self._store = store
         self._backend = store.backend
         self._group = store.group

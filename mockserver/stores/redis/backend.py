@@ -29,8 +29,8 @@ except ImportError as error:
     ) from error
 
 PREFIX = "mockserver:"
-FORMAT = 3
-"""1 had other keys in journals; see `StoredJournal`. 2 had no blobs that hold a large value."""
+FORMAT = 4
+"""1 had other keys in journals, and 3 other values; see `StoredJournal`. 2 had no blobs that hold a large value."""
 SECONDS = 2.0
 """The longest wait for an answer of the server."""
 PAUSE = 1.0

@@ -8,8 +8,8 @@ from mockserver.errors import StoreError
 
 APPLICATION_ID = 0x4D6F636B
 """Marks the file as ours, in its header."""
-SCHEMA_VERSION = 4
-"""3 had the same tables, and all values in `entries`, however large."""
+SCHEMA_VERSION = 5
+"""3 had the same tables, and all values in `entries`, however large; 4 had other values in journals."""
 _VALUES = """
 CREATE TABLE entries(
     id INTEGER PRIMARY KEY, sandbox INTEGER NOT NULL, collection TEXT NOT NULL, key TEXT NOT NULL, content BLOB NOT NULL
