@@ -42,7 +42,8 @@ SWEEP_MOST = 100
 ENTRIES_SLICE = 500
 """Sandboxes that one script reads or counts, so that others need not wait."""
 _FULL = ("OOM", "READONLY", "MISCONF", "NOREPLICAS")
-"""The beginnings of errors of a server that takes no more changes."""
+"""The beginnings of errors of a server that takes no more changes; redis-py removes the first two."""
+_FULL_ERRORS = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 
 
 class RedisBackend:
@@ -216,7 +217,7 @@ class RedisBackend:
         except redis.RedisError as problem:
             self.failures += 1
             text = str(problem)
-            is_full = any(word in text for word in _FULL)
+            is_full = isinstance(problem, _FULL_ERRORS) or any(word in text for word in _FULL)
             raise StoreUnavailable(f"Redis at {self._place} refuses: {text[:200]}", is_full=is_full) from None
 
     def _watch(self) -> None:
