@@ -9,6 +9,8 @@ from mockserver.stores.backend import OWNED, Changes, Commit
 
 CHUNKS = 20
 """The most chunks of blobs that are deleted in one transaction, so that it is short."""
+DELETED_AT_ONCE = 100
+"""The most values of a sandbox that a commit deletes when it empties collections; else it leaves them to the upkeep."""
 COMMIT_BITS = 32
 """A version is a sandbox's id and, in so many bits, the number of its commit."""
 SIZES = (64, 32, 16, 8, 7, 6, 5, 4, 3, 2, 1)
@@ -35,10 +37,31 @@ def apply_commit(connection: sqlite3.Connection, commit: Commit, now: float) -> 
             return None
         new = (id_ << COMMIT_BITS) + 1
         connection.execute("UPDATE sandboxes SET version = ? WHERE id = ?", (new, id_))
+    if commit.changes.kept is not None and _is_large(connection, id_):
+        id_ = _renew(connection, id_, commit.changes.kept)
+        new = (id_ << COMMIT_BITS) + 1
+        connection.execute("UPDATE sandboxes SET version = ? WHERE id = ?", (new, id_))
     if commit.facts is not None:
         query = "UPDATE sandboxes SET key = ?, is_pinned = ?, due = ? WHERE id = ?"
         connection.execute(query, (*commit.facts, id_))
     _apply(connection, id_, commit.changes, now)
+    return new
+
+
+def _is_large(connection: sqlite3.Connection, id_: int) -> bool:
+    query = "SELECT count(*) FROM (SELECT 1 FROM entries WHERE sandbox = ? LIMIT ?)"
+    return connection.execute(query, (id_, DELETED_AT_ONCE + 1)).fetchone()[0] > DELETED_AT_ONCE
+
+
+def _renew(connection: sqlite3.Connection, id_: int, kept: frozenset[str]) -> int:
+    """Give a sandbox a new id, and take along these collections. What stays behind is deleted by and by."""
+    connection.execute("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'sandboxes'")
+    new = int(connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'sandboxes'").fetchone()[0])
+    where = f"WHERE sandbox = ? AND collection IN ({', '.join('?' * len(kept))})"
+    for table in ("entries", "uses"):
+        connection.execute(f"UPDATE {table} SET sandbox = ? {where}", (new, id_, *kept))  # noqa: S608  constants
+    connection.execute("INSERT INTO dropped VALUES(?)", (id_,))
+    connection.execute("UPDATE sandboxes SET id = ? WHERE id = ?", (new, id_))
     return new
 
 
