@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TypeVar
 
-from mockserver.stores.backend import OWNED, Changes, Commit
+from mockserver.stores.backend import OWNED, Changes, Commit, Put
 
 CHUNKS = 20
 """The most chunks of blobs that are deleted in one transaction, so that it is short."""
@@ -23,8 +23,11 @@ RELEASE = f"UPDATE blobs SET unused = iif(id GLOB '{OWNED}*', 0, ?) WHERE id IN 
 _Value = TypeVar("_Value")
 
 
-def apply_commit(connection: sqlite3.Connection, commit: Commit, now: float) -> int | None:
-    """The new version of the sandbox; None if it has another one than the commit has read. `now` is the wall clock."""
+def apply_commit(connection: sqlite3.Connection, commit: Commit, now: float, staged: int = 0) -> int | None:
+    """The new version of the sandbox; None if it has another one than the commit has read. `now` is the wall clock.
+
+    `staged` is the id under which a part of the changes was written aside; see `stage`.
+    """
     version, new = commit.version, commit.version + 1
     if version:
         query = "UPDATE sandboxes SET version = ?, used = ? WHERE name = ? AND version = ?"
@@ -37,8 +40,8 @@ def apply_commit(connection: sqlite3.Connection, commit: Commit, now: float) -> 
             return None
         new = (id_ << COMMIT_BITS) + 1
         connection.execute("UPDATE sandboxes SET version = ? WHERE id = ?", (new, id_))
-    if commit.changes.kept is not None and _is_large(connection, id_):
-        id_ = _renew(connection, id_, commit.changes.kept)
+    if commit.changes.kept is not None and (staged or _is_large(connection, id_)):
+        id_ = _renew(connection, id_, staged or new_id(connection), commit.changes.kept)
         new = (id_ << COMMIT_BITS) + 1
         connection.execute("UPDATE sandboxes SET version = ? WHERE id = ?", (new, id_))
     if commit.facts is not None:
@@ -53,10 +56,19 @@ def _is_large(connection: sqlite3.Connection, id_: int) -> bool:
     return connection.execute(query, (id_, DELETED_AT_ONCE + 1)).fetchone()[0] > DELETED_AT_ONCE
 
 
-def _renew(connection: sqlite3.Connection, id_: int, kept: frozenset[str]) -> int:
+def new_id(connection: sqlite3.Connection) -> int:
+    """An id that no sandbox has had."""
+    connection.execute("INSERT INTO sandboxes(name, version, used, key, is_pinned) VALUES('', 0, 0, '', 0)")
+    return int(connection.execute("DELETE FROM sandboxes WHERE name = '' RETURNING id").fetchone()[0])
+
+
+def stage(connection: sqlite3.Connection, id_: int, puts: Sequence[Put], now: float) -> None:
+    """Write a part of a long commit under a new id, which `apply_commit` gives to the sandbox."""
+    _apply(connection, id_, Changes(None, (), puts), now)
+
+
+def _renew(connection: sqlite3.Connection, id_: int, new: int, kept: frozenset[str]) -> int:
     """Give a sandbox a new id, and take along these collections. What stays behind is deleted by and by."""
-    connection.execute("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'sandboxes'")
-    new = int(connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'sandboxes'").fetchone()[0])
     where = f"WHERE sandbox = ? AND collection IN ({', '.join('?' * len(kept))})"
     for table in ("entries", "uses"):
         connection.execute(f"UPDATE {table} SET sandbox = ? {where}", (new, id_, *kept))  # noqa: S608  constants

@@ -25,7 +25,7 @@ SWEEP_SECONDS = 30.0
 SLICE, SLICE_BYTES = 500, 4 * 1024 * 1024
 """Rows that are deleted in one transaction, and the bytes of values after which it ends, so that it is short."""
 WRITE_SECONDS = 6 * 3600.0
-"""Seconds after which a blob is no longer being written."""
+"""Seconds after which a blob or an import is no longer being written."""
 _SOME_ENTRIES = "SELECT id, length(content) FROM entries WHERE sandbox = ? LIMIT ?"
 _RELEASE_BLOBS = RELEASE.format("WHERE sandbox = ? ORDER BY collection, key, blob LIMIT ?")
 _DELETE_USES = """DELETE FROM uses WHERE sandbox = ? AND (collection, key, blob) IN
@@ -85,6 +85,11 @@ class Upkeep:
     def sweep(self) -> None:
         """Delete what belongs to no sandbox any more, and blobs that no value refers to, in short transactions."""
         self._swept = self._wall()
+        with self._connections.transaction() as connection:
+            connection.execute(
+                "INSERT INTO dropped SELECT id FROM staged WHERE since < ?", (self._wall() - WRITE_SECONDS,)
+            )
+            connection.execute("DELETE FROM staged WHERE since < ?", (self._wall() - WRITE_SECONDS,))
         with self._connections.reading() as connection:
             dropped = [id_ for (id_,) in connection.execute("SELECT id FROM dropped")]
         for id_ in dropped:
