@@ -80,7 +80,7 @@ class BlobContent:
                 raise OSError(f"the stored blob {self.id} ends at {start}, not at {stop}")
             parts.append(part)
             start += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return b"".join(parts)  # which is the only part itself, if there is one
 
 
 class BlobCodec(Codec):

@@ -4,12 +4,21 @@ from itertools import islice
 from typing import Any
 
 from mockserver.sandbox.accounts import Account, facts_of
-from mockserver.web.admin.call import MAX_ROWS, PAGE, AdminCall, AdminRefusal, AdminRoute, object_schema, read_count
+from mockserver.web.admin.call import (
+    MAX_NUMBER,
+    PAGE,
+    AdminCall,
+    AdminRefusal,
+    AdminRoute,
+    object_schema,
+    page_of,
+    read_page,
+)
 from mockserver.web.admin.views import iso_instant
 
 
 def accounts(call: AdminCall) -> Any:
-    limit, after = read_count(call, "limit", 2**53, 2**53), read_count(call, "after", 0, 2**53)
+    limit, after = read_page(call, MAX_NUMBER, MAX_NUMBER)
     found = islice(call.sandbox.accounts.every(), after, after + limit)
     return {"accounts": (_account(call, each) for each in found)}
 
@@ -37,7 +46,7 @@ def usage(call: AdminCall) -> Any:
 
     `limit` and `after` page the meter events of each; `next` is the `after` of the following page, null at the end.
     """
-    limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
+    limit, after = read_page(call)
     reporting = {service.provider: service.world for service in call.engine.services if service.provider}
     return {
         provider.name: provider.usage_report(world, call.sandbox, after, limit)
@@ -49,10 +58,9 @@ def usage(call: AdminCall) -> Any:
 def ledger(call: AdminCall) -> Any:
     """The account's charges, oldest first; `next` is the `after` of the following page, null at the end."""
     found = _find_account(call)
-    limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
-    rows = list(islice(call.sandbox.accounts.ledger(found, call.now), after, after + limit + 1))
-    entries = [{**row._asdict(), "at": iso_instant(row.at)} for row in rows[:limit]]
-    more = after + limit if len(rows) > limit else None
+    limit, after = read_page(call)
+    rows, more = page_of(islice(call.sandbox.accounts.ledger(found, call.now), after, None), limit, after)
+    entries = [{**row._asdict(), "at": iso_instant(row.at)} for row in rows]
     return {"credits": call.sandbox.accounts.balance(found, call.now), "entries": entries, "next": more}
 
 

@@ -1,7 +1,8 @@
 """Admin calls, routes and rejections."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 from mockserver.engine.engine import Engine
 from mockserver.errors import Violation
@@ -10,11 +11,14 @@ from mockserver.sandbox.blobs import Blob
 from mockserver.sandbox.sandbox import Sandbox
 
 MAX_ROWS = 1000
+MAX_NUMBER = 2**53
+"""The largest number in a query: JavaScript has no larger exact integers."""
 LARGE_JOURNAL = 256 * 1024
 """Bytes of a journal, or of stubs, that are not listed on the event loop."""
 LARGE_COLLECTION = 200
 """Values of a collection, such as batches, that are not listed on the event loop."""
 PAGE = frozenset({"limit", "after"})
+Row = TypeVar("Row")
 
 
 class AdminRefusal(Exception):
@@ -111,6 +115,17 @@ def read_count(call: AdminCall, name: str, default: int, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 18 and int(text) <= most):
         raise AdminRefusal(400, f"{name} is {text[:100]!r}; wanted a whole number up to {most}.")
     return int(text)
+
+
+def read_page(call: AdminCall, limit: int = 100, most: int = MAX_ROWS) -> tuple[int, int]:
+    """`limit` and `after` in the query: how many rows a page has, and how many precede it."""
+    return read_count(call, "limit", limit, most), read_count(call, "after", 0, MAX_NUMBER)
+
+
+def page_of(rows: Iterable[Row], limit: int, after: int) -> tuple[list[Row], int | None]:
+    """A page of the rows that follow the first `after`, and the `after` of the following page; None at the end."""
+    found = list(islice(rows, limit + 1))
+    return found[:limit], after + limit if len(found) > limit else None
 
 
 def deduplicated(violations: Sequence[Violation]) -> list[Violation]:

@@ -14,7 +14,7 @@ from mockserver.sandbox.callbacks import UNDECIDED, Callback, State
 from mockserver.sandbox.clock import LATEST
 from mockserver.sandbox.ids import canonical
 from mockserver.text import did_you_mean
-from mockserver.web.admin.call import MAX_ROWS, PAGE, AdminCall, AdminRefusal, AdminRoute, read_count
+from mockserver.web.admin.call import PAGE, AdminCall, AdminRefusal, AdminRoute, page_of, read_page
 from mockserver.web.admin.views import iso_instant
 
 if TYPE_CHECKING:
@@ -30,15 +30,16 @@ MAX_PAYLOAD = 256 * 1024
 def callbacks(call: AdminCall) -> Any:
     """Due callbacks in due order, then pending ones; `next` is the `after` of the following page."""
     _claim_due(call)
-    limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
+    limit, after = read_page(call)
     outbox = call.sandbox.outbox
     found = outbox.every() if outbox else []
     if "state" in call.query:
         wanted = _read_state(call.query["state"])
         found = [each for each in found if each.state is wanted]
+    page, more = page_of(found[after:], limit, after)
     return {
-        "callbacks": (callback_json(each) for each in found[after : after + limit]),
-        "next": after + limit if len(found) > after + limit else None,
+        "callbacks": (callback_json(each) for each in page),
+        "next": more,
         "pending": outbox.counts()[0] if outbox else 0,
         "dropped": outbox.dropped if outbox else 0,
     }

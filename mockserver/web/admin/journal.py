@@ -17,6 +17,7 @@ from mockserver.sandbox.stubs.search import SEARCH_PROPERTIES, Search, find_orde
 from mockserver.text import nearest
 from mockserver.verify.near_miss import MAX_PROMPTS, NearMiss, NearMissFinder, UnmatchedPrompts
 from mockserver.web.admin.call import (
+    MAX_NUMBER,
     MAX_ROWS,
     PAGE,
     AdminCall,
@@ -24,6 +25,7 @@ from mockserver.web.admin.call import (
     AdminRoute,
     deduplicated,
     read_count,
+    read_page,
 )
 from mockserver.web.admin.views import exchange_summary, exchanges_json, iso_instant, public_name
 from mockserver.workers import checkpoint
@@ -33,15 +35,13 @@ MAX_EXAMINED = 10_000
 """The most requests that one page of summaries examines."""
 MAX_TEXT = 200
 """The most characters of a text that is searched."""
-LATEST = 2**53
 MAX_EXPLAINED = 100
 KINDS = ("operation", "fixture")
 LOST = frozenset({"no-such-path", "method-not-allowed"})
 
 
 def requests(call: AdminCall) -> Any:
-    limit = read_count(call, "limit", 100, MAX_ROWS)
-    after = read_count(call, "after", 0, 2**53)
+    limit, after = read_page(call)
     wanted: dict[str, Any] = {name: value for name, value in call.query.items() if name in _SIMPLE}
     if "status" in wanted and not wanted["status"].upper().endswith("XX"):
         wanted["status"] = read_count(call, "status", 0, 999)
@@ -66,7 +66,7 @@ def summaries(call: AdminCall) -> Any:
     `text` is searched in paths, queries and bodies, without regard to the case of ASCII letters. A page ends after
     MAX_EXAMINED requests, however few of them match.
     """
-    limit, before = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "before", LATEST, LATEST)
+    limit, before = read_page(call)[0], read_count(call, "before", MAX_NUMBER, MAX_NUMBER)
     text = call.query.get("text", "")[:MAX_TEXT].encode().lower()
     search = _read_filter(call, {name: value for name, value in call.query.items() if name in _SIMPLE and value})
     journal = call.sandbox.journal
@@ -190,8 +190,7 @@ def _hint(word: str, known: Iterable[str]) -> str:
 
 
 def unmatched_requests(call: AdminCall) -> Any:
-    limit = read_count(call, "limit", 20, MAX_EXPLAINED)
-    after = read_count(call, "after", 0, 2**53)
+    limit, after = read_page(call, 20, MAX_EXPLAINED)
     kind = call.query.get("kind", "")
     if kind not in {"", *KINDS}:
         raise AdminRefusal(400, f"kind is {kind[:100]!r}; wanted {' or '.join(KINDS)}.")
@@ -200,7 +199,7 @@ def unmatched_requests(call: AdminCall) -> Any:
     journal = call.sandbox.journal
     found: list[dict[str, Any]] = []
     upto = after
-    number = read_count(call, "number", 0, 2**53)
+    number = read_count(call, "number", 0, MAX_NUMBER)
     exchanges = journal.latest(number + 1, 1) if number else journal.find(lambda _: True, after)
     for exchange in exchanges:
         if exchange.number <= after or number not in {0, exchange.number}:

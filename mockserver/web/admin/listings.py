@@ -10,7 +10,7 @@ from mockserver.api.call import ApiContext
 from mockserver.errors import Refusal
 from mockserver.http import Response
 from mockserver.redaction import redacted_text
-from mockserver.web.admin.call import MAX_ROWS, PAGE, AdminCall, AdminRefusal, AdminRoute, Step, read_count
+from mockserver.web.admin.call import PAGE, AdminCall, AdminRefusal, AdminRoute, Step, page_of, read_page
 from mockserver.web.admin.clock import progression_fields
 from mockserver.web.admin.views import MAX_CHARACTERS, iso_instant
 from mockserver.workers import checkpoint
@@ -24,7 +24,7 @@ def listing(kind: str) -> Callable[[AdminCall], Any]:
     """The rows of all providers, each with the provider's name; `next` is the `after` of the following page."""
 
     def answer(call: AdminCall) -> Any:
-        limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
+        limit, after = read_page(call)
         providers = {service.provider for service in call.engine.services if service.provider}
         found = (
             _row(each.name, row)
@@ -32,8 +32,8 @@ def listing(kind: str) -> Callable[[AdminCall], Any]:
             if kind in each.listings
             for row in each.listings[kind](call.sandbox, call.now)
         )
-        rows = list(islice(found, after, after + limit + 1))
-        return {kind: rows[:limit], "next": after + limit if len(rows) > limit else None}
+        rows, more = page_of(islice(found, after, None), limit, after)
+        return {kind: rows, "next": more}
 
     return answer
 
@@ -45,16 +45,16 @@ def _row(provider: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 def latest_batches(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     """The batches of all providers, newest first; `next` is the `after` of the following page."""
-    limit, after = read_count(call, "limit", 50, MAX_ITEMS), read_count(call, "after", 0, 2**53)
+    limit, after = read_page(call, 50, MAX_ITEMS)
     return (yield Step(call.sandbox.name, lambda: _latest(call, limit, after)))  # type: ignore[no-any-return]
 
 
 def _latest(call: AdminCall, limit: int, after: int) -> dict[str, Any]:
     with call.sandbox.transaction:
         newest = merge(*(_newest(call, each) for each in _providers(call)), key=lambda row: row[0])
-        page = list(islice(newest, after, after + limit + 1))
-        found = (_facts_json(call, each, id_) for _, each, id_ in page[:limit])
-        return {"batches": [each for each in found if each], "next": after + limit if len(page) > limit else None}
+        page, more = page_of(islice(newest, after, None), limit, after)
+        found = (_facts_json(call, each, id_) for _, each, id_ in page)
+        return {"batches": [each for each in found if each], "next": more}
 
 
 def _newest(call: AdminCall, provided: Provided) -> Iterator[tuple[float, Provided, str]]:
@@ -64,7 +64,7 @@ def _newest(call: AdminCall, provided: Provided) -> Iterator[tuple[float, Provid
 
 def read_batch(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     """One batch with a page of its items."""
-    limit, after = read_count(call, "limit", 50, MAX_ITEMS), read_count(call, "after", 0, 2**53)
+    limit, after = read_page(call, 50, MAX_ITEMS)
     return (yield Step(call.sandbox.name, lambda: _batch(call, limit, after)))  # type: ignore[no-any-return]
 
 
@@ -72,9 +72,8 @@ def _batch(call: AdminCall, limit: int, after: int) -> dict[str, Any]:
     with call.sandbox.transaction:
         provided, facts = _find(call)
         _, context, reads = provided
-        items = list(islice(reads.items(context, call.sandbox, facts["id"], call.now, after), limit + 1))
-        more = after + limit if len(items) > limit else None
-        return {**facts, "items": [_item_json(each) for each in items[:limit]], "next": more}
+        items, more = page_of(reads.items(context, call.sandbox, facts["id"], call.now, after), limit, after)
+        return {**facts, "items": [_item_json(each) for each in items], "next": more}
 
 
 def read_item(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:

@@ -12,14 +12,13 @@ from mockserver.sandbox.sandbox import Sandbox
 from mockserver.text import did_you_mean
 from mockserver.web.admin.accounts import ACCOUNT
 from mockserver.web.admin.call import (
-    MAX_ROWS,
     PAGE,
     AdminCall,
     AdminRefusal,
     AdminRoute,
     object_schema,
     or_422,
-    read_count,
+    read_page,
 )
 from mockserver.web.admin.clock import (
     CLOCK,
@@ -71,7 +70,7 @@ def sandboxes(call: AdminCall) -> Any:
     With `text`, those whose shown name contains it.
     """
     book = call.engine.sandboxes
-    limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
+    limit, after = read_page(call)
     found, count = book.page_by_use(after, limit, call.query.get("text", "").lower())
     more = after + limit if count > after + limit else None
     totals = {"count": count, "limit": book.limit, "evicted": book.evicted}

@@ -1,5 +1,6 @@
 """Which requests `verify` plans from a document, and what they cost."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from builders import make_document, write_json
 from foreign import foreign_engine
 
-from mockserver.contract.live.plan import NO_SUCH, PlannedRequest, Planner, price_of
+from mockserver.contract.live.plan import NO_SUCH, PlannedRequest, Planner, credential_headers, price_of
 from mockserver.errors import SpecError
 from mockserver.openapi.document import OpenApiDocument
 
@@ -199,3 +200,153 @@ def test_a_recorded_request_is_repeated_unless_a_part_of_it_is_unknown(
     assert [(each.body, each.media_type, each.has_credential) for each in planned] == (
         [(body, JSON, True)] if is_repeated else []
     )
+
+
+def test_canned_responses_are_asked_for_unless_they_depend_on_headers(tmp_path: Path) -> None:
+    responses = {
+        "readItem": [{"match": {"path": {"id": "canned"}}, "status": 200}, {"status": 200}],
+        "listItems": [
+            {"match": {"query": {"limit": "3"}}, "status": 200},
+            {"match": {"headers": {"x-a": "1"}}, "status": 200},
+        ],
+        "addItem": [{"match": {"body": {"name": "canned"}}, "status": 200}],
+    }
+    write_json(tmp_path / "fixtures" / "canned.json", {"responses": responses})
+    engine = foreign_engine(make_document(PATHS, **SECURITY), tmp_path, fixtures=(str(tmp_path / "fixtures"),))
+
+    found = [each for each in Planner(engine.services).recorded() if each.operation.is_foreign]
+
+    assert [(*shown(each), each.media_type, each.body) for each in found] == [
+        ("GET /items?kind=true&limit=3", "recorded", "valid", 0, "", None),
+        ("POST /items", "recorded", "valid", 0, JSON, {"name": "canned"}),
+        ("GET /items/canned", "recorded", "valid", 0, "", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "content"),
+    [
+        ("", {"a": 1}, b""),
+        (JSON, None, b""),
+        (JSON, {"a": 1}, b'{"a":1}'),
+        (JSON, "text", b"text"),
+        (f"{JSON}; charset=utf-8", [1], b"[1]"),
+        ("application/x-www-form-urlencoded", {"a": "b c", "d": ["1", "2"]}, b"a=b+c&d=1&d=2"),
+        ("Application/X-WWW-Form-URLEncoded; x=y", {"a": "b"}, b"a=b"),
+        ("text/plain", "note", b"note"),
+    ],
+)
+def test_a_body_is_sent_in_its_media_type(planner: Planner, media_type: str, body: Any, content: bytes) -> None:
+    plain = next(iter(planner.examples()))
+
+    assert replace(plain, media_type=media_type, body=body).content == content
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "target"),
+    [
+        ({"id": "a/b c"}, {}, "/items/a%2Fb%20c"),
+        ({"id": "5"}, {"a": "x y", "b": True, "c": 5, "d": ["p", False], "e": {"k": 1}},
+         "/items/5?a=x+y&b=true&c=5&d=p&d=false&e=%7B%22k%22%3A1%7D"),
+    ],
+)  # fmt: skip
+def test_arguments_are_written_into_the_target(
+    planner: Planner, path: dict[str, str], query: dict[str, Any], target: str
+) -> None:
+    read = next(each for each in planner.examples() if each.operation.key == "readItem")
+
+    assert replace(read, path=path, query=query).target == target
+
+
+@pytest.mark.parametrize(
+    ("scheme", "headers", "arguments"),
+    [
+        ({"type": "http", "scheme": "bearer"}, {"Authorization": "Bearer t0ken"}, {}),
+        ({"type": "http", "scheme": "basic"}, {"Authorization": "Basic dDBrZW4="}, {}),
+        ({"type": "apiKey", "in": "header", "name": "X-Key"}, {"X-Key": "t0ken"}, {}),
+        ({"type": "apiKey", "in": "query", "name": "key"}, {}, {"key": "t0ken"}),
+        ({"type": "apiKey", "in": "cookie", "name": "sid"}, {"Cookie": "sid=t0ken"}, {}),
+    ],
+)
+def test_a_credential_is_sent_as_the_document_says(
+    scheme: dict[str, str], headers: dict[str, str], arguments: dict[str, str]
+) -> None:
+    security = {"security": [{"a": []}], "components": {"securitySchemes": {"a": scheme}}}
+    document = OpenApiDocument(make_document({"/a": {"get": {"responses": OK}}}, **security), "doc.yaml")
+    [[found]] = document.operations[0].security
+
+    assert credential_headers(found, "t0ken") == (headers, arguments)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "is_sent"),
+    [
+        (JSON, True),
+        ("application/vnd.api+json", True),
+        ("text/csv", True),
+        ("application/x-www-form-urlencoded", True),
+        ("multipart/form-data", False),
+        ("image/png", False),
+    ],
+)
+def test_bodies_of_some_media_types_are_sent(tmp_path: Path, media_type: str, is_sent: bool) -> None:
+    post = {"operationId": "add", "requestBody": {"content": {media_type: {"example": {"a": "b"}}}}, "responses": OK}
+    engine = foreign_engine(make_document({"/a": {"post": post}}), tmp_path)
+
+    found = [each.media_type for each in Planner(engine.services).examples() if each.operation.is_foreign]
+
+    assert found == ([media_type] if is_sent else [])
+
+
+def test_a_body_without_an_example_is_generated_from_its_schema(tmp_path: Path) -> None:
+    schema = {"type": "object", "required": ["n"], "properties": {"n": {"const": 7}}}
+    bodies = {"/a": {"content": {JSON: {"schema": schema}}}, "/b": {"content": {JSON: {}}}}
+    paths = {path: {"post": {"requestBody": body, "responses": OK}} for path, body in bodies.items()}
+    engine = foreign_engine(make_document(paths), tmp_path)
+
+    found = [(each.target, each.body) for each in Planner(engine.services).examples() if each.operation.is_foreign]
+
+    assert found == [("/a", {"n": 7})]
+
+
+@pytest.mark.parametrize(
+    ("definition", "value"),
+    [
+        ({"schema": {"type": "string", "example": "e", "default": "d"}}, "e"),
+        ({"schema": {"type": "string", "default": "d", "examples": ["s"]}}, "d"),
+        ({"schema": {"type": "string", "examples": ["s", "t"]}}, "s"),
+        ({"schema": {"const": "c", "examples": []}}, "c"),
+    ],
+)
+def test_a_required_argument_has_its_example_default_or_a_generated_value(
+    tmp_path: Path, definition: dict[str, Any], value: str
+) -> None:
+    parameter = {"name": "x", "in": "query", "required": True, **definition}
+    engine = foreign_engine(make_document({"/a": {"get": {"parameters": [parameter], "responses": OK}}}), tmp_path)
+
+    [found] = [each for each in Planner(engine.services).examples() if each.operation.is_foreign]
+
+    assert found.query == {"x": value}
+
+
+@pytest.mark.parametrize(("most", "is_tried"), [(0, False), (1, True), (5000, True), (5001, False), ("9", False)])
+def test_limits_of_lists_up_to_5000_are_tried(tmp_path: Path, most: Any, is_tried: bool) -> None:
+    schema = {"type": "object", "properties": {"tags": {"type": "array", "maxItems": most}}}
+    if most == "9":
+        schema = {"type": "object", "properties": {"tags": {"type": "array"}}}
+    body = {"content": {JSON: {"schema": schema, "example": {"tags": ["x", "y", "z"][:1]}}}}
+    engine = foreign_engine(make_document({"/a": {"post": {"requestBody": body, "responses": OK}}}), tmp_path)
+
+    found = [each for each in Planner(engine.services).limits() if each.operation.is_foreign]
+
+    assert [(len(each.body["tags"]), each.faults) for each in found] == ([(most, 0), (most + 1, 1)] if is_tried else [])
+
+
+def test_longer_lists_repeat_the_values_of_the_example(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"tags": {"type": "array", "maxItems": 4}}}
+    body = {"content": {JSON: {"schema": schema, "example": {"tags": ["x", "y", "z"]}}}}
+    engine = foreign_engine(make_document({"/a": {"post": {"requestBody": body, "responses": OK}}}), tmp_path)
+
+    found = [each.body["tags"] for each in Planner(engine.services).limits() if each.operation.is_foreign]
+
+    assert found == [["x", "y", "z", "x"], ["x", "y", "z", "x", "y"]]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from mockserver.contract.recording import aliases as module
 from mockserver.contract.recording.aliases import Aliases, alias_of
 from mockserver.contract.recording.redact import Redactor
 from mockserver.fixtures.ids import is_generated_id, is_id_name
@@ -179,3 +180,88 @@ def ids_in(aliases: Aliases, value: Any) -> set[str]:
     found: set[str] = set()
     Redactor().value(value, aliases=aliases, found=found)
     return found
+
+
+def test_the_aliases_of_a_recording_are_the_same_on_any_machine() -> None:
+    aliases = Aliases()
+    aliases.learn([{"id": ID}, {"id": UUID.upper()}, {"id": "123456789012"}])
+
+    assert (aliases.text(ID), aliases.text(UUID.upper()), aliases.text("123456789012")) == (
+        "batch_5n2df71mm39n", "3E2E3C3E-e3d1-bEa9-866C-dC4643865523", "172126180004"
+    )  # fmt: skip
+    assert [alias_of("a1" * 100, 1)[at : at + 4] for at in (0, 60, 64, 196)] == ["f7df", "e71b", "f7df", "e898"]
+
+
+@pytest.mark.parametrize("length", [10, 200])
+def test_ids_of_10_to_200_characters_that_the_client_brought_along_stay(length: int) -> None:
+    text = ("a1" * 100)[:length]
+    aliases = Aliases()
+    aliases.keep(text)
+
+    aliases.add(text)
+    aliases.add(UUID)
+
+    assert aliases.count == 1
+    assert aliases.text(text) == text
+
+
+@pytest.mark.parametrize(("length", "is_known"), [(1, True), (200, True), (201, False)])
+def test_an_id_of_up_to_200_characters_is_recognised_in_later_requests(length: int, is_known: bool) -> None:
+    aliases = Aliases()
+    aliases.learn({"id": "x" * length})
+
+    assert ids_in(aliases, {"to": "x" * length}) == ({"x" * length} if is_known else set())
+
+
+@pytest.mark.parametrize("length", [10, 200])
+def test_an_id_of_10_or_200_characters_is_replaced(length: int) -> None:
+    id_ = ("a1" * 100)[:length]
+    aliases = Aliases()
+    aliases.learn({"id": id_})
+
+    assert aliases.text(id_) == alias_of(id_, 1) != id_
+    assert aliases.text(f"/jobs/{id_}?x") == f"/jobs/{alias_of(id_, 1)}?x"
+
+
+def test_an_id_of_letters_only_within_a_uuid_is_replaced_in_texts_without_digits() -> None:
+    letters = "abcdefab-abcd-abcd-abcd-abcdefabcdef"
+    aliases = Aliases()
+    aliases.learn([{"id": ID}, {"id": letters}, {"id": UUID}])
+
+    assert aliases.text(letters) == alias_of(letters, 2)
+    assert aliases.text(ID) == alias_of(ID, 1)
+
+
+def test_a_recording_has_a_bounded_number_of_aliases(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert module.MAX_IDS == 100_000
+    monkeypatch.setattr(module, "MAX_IDS", 2)
+    ids = [f"batch_{n}f3kd93kd02k" for n in range(4)]
+    aliases = Aliases()
+    for each in ids:
+        aliases.learn({"id": each})
+    sent = Aliases()
+    sent.keep(ids)
+    for each in ids[1:3]:
+        sent.learn({"id": each})
+
+    assert [aliases.text(each) != each for each in ids] == [True, True, False, False]
+    assert [sent.text(each) != each for each in ids[1:3]] == [False, True]
+
+
+def test_a_number_is_an_id_where_its_name_says_so() -> None:
+    aliases = Aliases()
+    aliases.learn({"row_id": 7, "n": 8, "ratio_id": 1.5, "ids": [9]})
+
+    assert ids_in(aliases, {"row_id": 7, "n": 7}) == {"7"}
+    assert ids_in(aliases, {"row_id": 8, "other_id": 1.5}) == set()
+    assert ids_in(aliases, {"row_ids": [9, 10]}) == {"9"}
+
+
+def test_a_name_of_ten_characters_that_becomes_an_id_later_is_replaced_from_then_on() -> None:
+    aliases, redactor = Aliases(), Redactor()
+    name = "a1" * 5
+    assert redactor.value({name: "x-y-z-1-2-3"}, aliases=aliases) == {name: "x-y-z-1-2-3"}
+
+    aliases.learn({"id": name})
+
+    assert redactor.value({name: 1}, aliases=aliases) == {alias_of(name, 1): 1}

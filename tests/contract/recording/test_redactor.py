@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockserver.contract.recording import redact
 from mockserver.contract.recording.redact import MAX_PLAIN, MAX_SECRETS, Redactor
 
 EMAIL = "ann.b+c@mail.example.com"
@@ -184,3 +185,81 @@ def test_only_so_many_texts_are_remembered() -> None:
         redactor.text(f"text number {n}")
 
     assert len(redactor._plain) <= MAX_PLAIN
+
+
+@pytest.mark.parametrize(("length", "is_remembered"), [(64, True), (65, False)])
+def test_only_short_texts_are_remembered(length: int, is_remembered: bool) -> None:
+    redactor = Redactor()
+    text = "-" * length
+
+    redactor.text(text)
+
+    assert (text in redactor._plain) is is_remembered
+
+
+def test_as_many_texts_are_remembered_as_the_bound_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (MAX_PLAIN, MAX_SECRETS, redact.MAX_UNPACKED) == (4096, 1000, 64 * 1024**2)
+    monkeypatch.setattr(redact, "MAX_PLAIN", 3)
+    redactor = Redactor()
+    sizes = []
+    for n in range(5):
+        redactor.text(f"text number {n}")
+        sizes.append(len(redactor._plain))
+
+    assert sizes == [1, 2, 3, 1, 2]
+
+
+def test_a_remembered_text_is_redacted_once_it_is_a_credential() -> None:
+    redactor = Redactor()
+    assert redactor.text("a1b2c3d4") == "a1b2c3d4"
+
+    redactor.learn(["a1b2c3d4"])
+
+    assert redactor.text("a1b2c3d4") == "[redacted]"
+
+
+@pytest.mark.parametrize(("extra", "is_read"), [(0, True), (1, False)])
+def test_an_archive_of_a_bounded_size_is_redacted_by_its_members(
+    monkeypatch: pytest.MonkeyPatch, extra: int, is_read: bool
+) -> None:
+    members = {"a.txt": b"ann@example.org", "b.txt": b"x" * extra}
+    monkeypatch.setattr(redact, "MAX_UNPACKED", len(b"ann@example.org"))
+
+    content = Redactor().content(packed(members))
+
+    assert (unpacked(content)["a.txt"] == b"redacted@example.com") is is_read
+
+
+def test_the_members_of_a_recorded_archive_are_compressed() -> None:
+    content = Redactor().content(packed({"a.txt": b"x" * 10_000}))
+
+    assert zipfile.ZipFile(io.BytesIO(content)).infolist()[0].compress_type == zipfile.ZIP_DEFLATED
+    assert len(content) < 1000
+
+
+def test_an_archive_of_which_a_member_is_broken_is_redacted_as_bytes() -> None:
+    redactor = Redactor()
+    redactor.learn(["s3cr3t-of-ann"])
+    content = bytearray(packed({"s3cr3t-of-ann": b"text of the member"}))
+    content[content.index(b"text of")] ^= 1
+
+    assert redactor.content(bytes(content)) == bytes(content).replace(b"s3cr3t-of-ann", b"[redacted]")
+
+
+@pytest.mark.parametrize(
+    ("value", "redacted"),
+    [
+        ({"password": ""}, {"password": ""}),
+        ({"password": 5}, {"password": 5}),
+        ({"password": ["abc"]}, {"password": ["[redacted]"]}),
+        ({"logprobs": {"password": "abc"}}, {"logprobs": {"password": "abc"}}),
+        ({"tokens": ["abc"]}, {"tokens": ["abc"]}),
+    ],
+)
+def test_a_member_is_a_credential_by_its_name_where_it_is_a_text(value: Any, redacted: Any) -> None:
+    assert Redactor().value(value) == redacted
+
+
+def test_lines_of_json_with_other_values_are_redacted_as_a_text() -> None:
+    assert Redactor(["customer"]).content(b'{"n": 1}\n["ann@example.org"]\n') == b'{"n": 1}\n["redacted@example.com"]\n'
+    assert Redactor(["customer"]).content(b' {"customer": "Ann"}\n') == b'{"customer":"[redacted]"}\n'

@@ -35,11 +35,11 @@ def states_of(entry: dict[str, Any]) -> list[tuple[float, int, str]]:
 
 def test_the_reads_of_a_job_become_its_states_with_their_times() -> None:
     first, second = entries_of(
-        [created(1.0), read("runs", 2.5), read("runs", 3.0), read("done", 4.25004), read("done", 9.0)]
+        [created(1.0), read("runs", 2.5), read("runs", 3.0), read("done", 4.25164), read("done", 9.0)]
     )
 
     assert first == {"request": CREATE, "answers": [{"begins": [JOB], **answer("new", 201)}]}
-    assert states_of(second) == [(1.5, 200, "runs"), (3.25, 200, "done")]
+    assert states_of(second) == [(1.5, 200, "runs"), (3.252, 200, "done")]
     assert (second["request"], second["job"], second["since"]) == (READ, JOB, "createJob")
 
 
@@ -151,3 +151,38 @@ def test_two_creations_with_one_body_begin_two_jobs() -> None:
         [(1.5, 200, "runs"), (2.5, 200, "done")],
         [(1.0, 200, "runs"), (2.0, 200, "done")],
     ]
+
+
+@pytest.mark.parametrize(("status", "begins"), [(200, [JOB]), (399, [JOB]), (400, None)])
+def test_a_job_begins_with_an_answer_below_400(status: int, begins: list[str] | None) -> None:
+    first, _ = entries_of([created(1.0, status), read("runs", 2.0), read("done", 3.0)])
+
+    assert first["answers"][0].get("begins") == begins
+
+
+def test_a_read_of_another_job_in_between_leaves_both_timelines() -> None:
+    other = Episode({**LIST, "path": "/other"}, True, answer("x"), 0.5, [], ["job-2"])
+
+    entries = entries_of([created(1.0), other, read("runs", 2.0), read("done", 3.0)])
+
+    assert [each["request"]["path"] for each in entries] == ["/jobs", "/other", "/jobs/job-1"]
+    assert "begins" not in entries[1]["answers"][0]
+
+
+def test_the_jobs_that_one_answer_begins_are_named_in_their_order() -> None:
+    both = Episode(CREATE, False, answer("new", 201), 0.0, [], ["job-2", JOB])
+    second = {**READ, "path": "/jobs/job-2"}
+    reads = [Episode(second, True, answer(state), at, ["job-2"], []) for state, at in (("runs", 1.0), ("done", 2.0))]
+
+    entries = entries_of([both, read("runs", 1.0), read("done", 2.0), *reads])
+
+    assert entries[0]["answers"][0]["begins"] == [JOB, "job-2"]
+    assert [each["job"] for each in entries[1:]] == [JOB, "job-2"]
+
+
+def test_a_repeated_answer_after_one_that_begins_a_job_is_another() -> None:
+    plain = Episode(CREATE, False, {**answer("new", 201)}, 4.0, [], [])
+
+    entries = entries_of([created(), plain, plain, plain, read("runs", 1.0), read("done", 2.0)])
+
+    assert [(each.get("begins"), each.get("times")) for each in entries[0]["answers"]] == [([JOB], None), (None, 3)]
