@@ -149,9 +149,8 @@ def test_a_reset_of_a_large_sandbox_keeps_what_lasts(open_backend: OpenBackend, 
     assert seen == [["0", "1", "2"], ["new"]]
     assert has(one, "kept-5", "gone-5", "new-5") == [True, False, True]
     later = change(other, put("later"), version=version)
-    assert one.fetch("sandbox", [("things", "later"), ("lasting", "1"), ("things", "7")]) == (
-        later, [b"content", b"content", None],
-    )  # fmt: skip
+    read, contents = one.fetch("sandbox", [("things", "later"), ("lasting", "1"), ("things", "7")])
+    assert (read, *contents) == (later, b"content", b"content", None)
     assert other.totals() == {"lasting": 3, "things": 2}
     assert [each.name for each in one.entries()] == ["sandbox"]
 

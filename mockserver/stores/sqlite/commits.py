@@ -40,14 +40,16 @@ def apply_commit(connection: sqlite3.Connection, commit: Commit, now: float, sta
             return None
         new = (id_ << COMMIT_BITS) + 1
         connection.execute("UPDATE sandboxes SET version = ? WHERE id = ?", (new, id_))
-    if commit.changes.kept is not None and (staged or _is_large(connection, id_)):
-        id_ = _renew(connection, id_, staged or new_id(connection), commit.changes.kept)
+    changes = commit.changes
+    if changes.kept is not None and (staged or _is_large(connection, id_)):
+        id_ = _renew(connection, id_, staged or new_id(connection), changes.kept)
+        changes = changes._replace(kept=None)
         new = (id_ << COMMIT_BITS) + 1
         connection.execute("UPDATE sandboxes SET version = ? WHERE id = ?", (new, id_))
     if commit.facts is not None:
         query = "UPDATE sandboxes SET key = ?, is_pinned = ?, due = ? WHERE id = ?"
         connection.execute(query, (*commit.facts, id_))
-    _apply(connection, id_, commit.changes, now)
+    _apply(connection, id_, changes, now)
     return new
 
 
