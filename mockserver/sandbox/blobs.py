@@ -126,6 +126,10 @@ class Blob:
             self._digest = hasher.digest()
         return self._digest
 
+    def quick_digest(self) -> bytes:
+        """The digest, if it is known or takes no time to make; else empty."""
+        return self.digest() if self._digest or self.size <= CHUNK_BYTES else b""
+
     def _within(self, start: int, stop: int | None) -> tuple[int, int]:
         return max(start, 0), self.size if stop is None else min(stop, self.size)
 

@@ -90,7 +90,7 @@ def defaults_of(kind: Any) -> dict[str, Any]:
                 "is_named_by_token": False,
             },
         ),
-        (shared_journal.Totals, {"seen": 0, "first": 1, "weight": 0, "waits_end": 0.0, "places": 0}),
+        (shared_journal.Totals, {"seen": 0, "first": 1, "weight": 0, "waits_end": 0.0, "places": 0, "blocks": 0}),
         (
             rules.Rule,
             {

@@ -55,7 +55,7 @@ def apply_commit(connection: sqlite3.Connection, commit: Commit, now: float, sta
 
 def _is_large(connection: sqlite3.Connection, id_: int) -> bool:
     query = "SELECT count(*) FROM (SELECT 1 FROM entries WHERE sandbox = ? LIMIT ?)"
-    return connection.execute(query, (id_, DELETED_AT_ONCE + 1)).fetchone()[0] > DELETED_AT_ONCE
+    return bool(connection.execute(query, (id_, DELETED_AT_ONCE + 1)).fetchone()[0] > DELETED_AT_ONCE)
 
 
 def new_id(connection: sqlite3.Connection) -> int:
