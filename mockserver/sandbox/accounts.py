@@ -17,6 +17,8 @@ from mockserver.workers import checkpoint
 
 DEFAULT_CREDITS = 1_000_000_000
 """Credits of an account that no file describes."""
+READ_AT_ONCE = 64
+"""The most batches that are read from a store at once."""
 MOST = 2**62
 """The most credits or debts, so that a balance always fits into JSON."""
 Credits = Annotated[int, Bounds(ge=-MOST, le=MOST)]
@@ -271,7 +273,12 @@ class Accounts:
         """
         budget = LoopBudget()
         if not self._is_counted:
-            for id_, _ in self._unpaid.items():
+            ids = [id_ for id_, _ in self._unpaid.items()]
+            budget.expect(len(ids))
+            for start in range(0, len(ids), READ_AT_ONCE):  # so that a store has few round trips
+                self._unpaid.pick(ids[start : start + READ_AT_ONCE])
+                self._batches.pick(ids[start : start + READ_AT_ONCE])
+            for id_ in ids:
                 self._running.expect(id_, 0.0)
             self._is_counted = True
         for id_ in self._running.changed(now):

@@ -133,6 +133,10 @@ class Blob:
             self._digest = hasher.digest()
         return self._digest
 
+    def quick_digest(self) -> bytes:
+        """The digest, if it is known or takes no time to make; else empty."""
+        return self.digest() if self._digest or self.size <= CHUNK_BYTES else b""
+
     def is_utf8(self) -> bool:
         """Whether the bytes are text in UTF-8; they are read unless they are known to be ASCII."""
         if self._is_ascii:

@@ -3,12 +3,32 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-GRACE = 600.0
+GRACE, SHORTEST_GRACE = 600.0, 60.0
 """Seconds that a blob is kept while no value refers to it: until its first value is committed, or a download ends."""
+UNUSED_BYTES = 64 * 1024 * 1024
+"""The most bytes of such blobs for GRACE; beyond that, the oldest are kept for SHORTEST_GRACE."""
 OWNED = "own-"
 """The beginning of the ids of blobs that hold one value: they are deleted as soon as it no longer refers to them."""
+STAGED, STAGED_BYTES = 500, 4 * 1024 * 1024
+"""The most values of an import that one transaction writes, and the bytes after which it writes no more."""
 Key = tuple[str, str]
 """A collection and a key in it."""
+
+
+def blob_size(id_: str) -> int:
+    """The bytes of a blob; 0 if its id does not say."""
+    size = id_.rpartition("-")[2]
+    return int(size) if size.isdigit() and not id_.startswith(OWNED) else 0
+
+
+def expired_blobs(unused: Sequence[tuple[str, float]], now: float) -> list[str]:
+    """Of the blobs to which no value refers, with the time since when, those that are not kept any longer."""
+    gone, kept = [], 0
+    for id_, since in sorted(unused, key=lambda each: -each[1]):
+        kept += blob_size(id_)
+        if since < now - GRACE or (kept > UNUSED_BYTES and since < now - SHORTEST_GRACE):
+            gone.append(id_)
+    return gone
 
 
 class Put(NamedTuple):
@@ -30,6 +50,28 @@ class Changes(NamedTuple):
     """The only collections that are not emptied; None if none is."""
     deleted: Sequence[Key]
     put: Sequence[Put]
+
+
+def staged_part(changes: Changes) -> tuple[Sequence[Put], Changes]:
+    """What is to be written aside before a commit, in parts, if it empties collections and fills them with much.
+
+    Returns the values, and the other changes. There are no such values if the commit is short.
+    """
+    kept = changes.kept
+    if kept is None or len(changes.put) <= STAGED:
+        return (), changes
+    staged = [each for each in changes.put if each.collection not in kept]
+    return staged, changes._replace(put=[each for each in changes.put if each.collection in kept])
+
+
+def slices_of(puts: Sequence[Put]) -> Iterator[Sequence[Put]]:
+    """The values in parts, each of which is written in a short time."""
+    start = size = 0
+    for at, each in enumerate(puts):
+        size += len(each.content)
+        if at - start == STAGED - 1 or size > STAGED_BYTES or at == len(puts) - 1:
+            yield puts[start : at + 1]
+            start, size = at + 1, 0
 
 
 class Facts(NamedTuple):

@@ -13,7 +13,7 @@ MAX_COMPLETE = 1000
 class KnownValues:
     """The known values of one collection."""
 
-    __slots__ = ("keys", "size", "values")
+    __slots__ = ("keys", "size", "sizes", "values")
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -23,7 +23,17 @@ class KnownValues:
         self.size: int | None = None
         """The number of keys in the store, without the transaction's changes; None if unknown."""
 
+        self.sizes: dict[str, int] = {}
+        """The bytes of values, as they are written, by key."""
+
+    def growth(self, key: str, size: int) -> int:
+        """By how many bytes the known values grow with a value of that size under a key."""
+        before = self.sizes.get(key, 0)
+        self.sizes[key] = size
+        return size - before
+
     def forget(self) -> None:
         """Know nothing any more."""
         self.values.clear()
+        self.sizes.clear()
         self.keys = self.size = None

@@ -35,7 +35,7 @@ class SharedPartition(Transactional):
         """What the list of sandboxes is to say; called at each commit."""
         self.unput: Unput | None = None
         """What has changes that are not put yet."""
-        self._store = store
+        self.codec, self._store = store.codec, store
         self._backend = store.backend
         self._group = store.group
         self._is_hidden = name.startswith(HIDDEN)
@@ -340,8 +340,9 @@ class SharedPartition(Transactional):
     def _learn(self, at: Key, content: bytes | None) -> Any:
         """The value that was read."""
         value = None if content is None else self._store.codec.decode(at[0], content)
-        self._bytes += KEY_BYTES + (0 if content is None else self._store.codec.size(content))
-        self._known_of(at[0]).values[at[1]] = value
+        known, size = self._known_of(at[0]), 0 if content is None else self._store.codec.size(content)
+        self._bytes += KEY_BYTES + known.growth(at[1], size)
+        known.values[at[1]] = value
         return value
 
     def _check(self, version: int) -> None:
@@ -374,7 +375,7 @@ class SharedPartition(Transactional):
             content, blobs = codec.encode_with_blobs(at[0], value)
             put.append(Put(*at, content, at in self._moved, blobs))
             if at[0] not in passing:
-                size += codec.size(content, blobs)  # a new blob may be in memory
+                size += self._known[at[0]].growth(at[1], codec.size(content, blobs))
         return Changes(self._kept, deleted, put), size
 
     def _take_committed(self) -> Sequence[Callable[[], None]]:

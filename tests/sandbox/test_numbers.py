@@ -128,7 +128,7 @@ def test_a_limit_is_this_number(module: Any, numbers: dict[str, Any]) -> None:
                 "is_named_by_token": False,
             },
         ),
-        (shared_journal.Totals, {"seen": 0, "first": 1, "weight": 0, "waits_end": 0.0, "places": 0}),
+        (shared_journal.Totals, {"seen": 0, "first": 1, "weight": 0, "waits_end": 0.0, "places": 0, "blocks": 0}),
         (
             rules.Rule,
             {

@@ -78,6 +78,19 @@ def test_a_request_after_a_change_by_another_process_asks_a_constant_number_of_t
     assert sum(counts[1].values()) <= 12
 
 
+def test_a_balance_is_read_in_few_round_trips_however_many_batches_are_running(
+    engines: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engines()
+    for n in range(60):
+        queue(engine, f"a{n}")
+
+    other = engines()
+    asked = counted(other, partial(ask, other, "GET", "/user"), monkeypatch)
+
+    assert sum(asked.values()) <= 14
+
+
 def test_a_page_of_batches_reads_few_of_them(engines: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, other = engines(), engines()
     body = {"input_file_id": "file-unknown", "endpoint": "/v1/chat/completions", "completion_window": "24h"}

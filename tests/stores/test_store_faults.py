@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import redis
 from store_processes import ROOT, AnyServer, StoreProcess, StoreThread, StoreWorld, queue, store_world
 from store_servers import RedisServer, redis_server
 from waiting import eventually
@@ -231,6 +232,28 @@ def test_a_wrong_password_is_refused_and_a_right_one_is_not_shown() -> None:
             queue(started, "a")
     finally:
         server.remove()
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [(("CONFIG", "SET", "maxmemory", "1"), "maxmemory"), (("REPLICAOF", "127.0.0.1", "1"), "replica")],
+)
+def test_a_redis_that_takes_no_more_changes_is_507_with_the_reason(
+    own_redis: RedisServer, tmp_path: Path, command: tuple[str, ...], reason: str
+) -> None:
+    with served(tmp_path, own_redis.new_url(), "--clock", "frozen") as server:
+        id_ = queue(server, "a")
+        with redis.Redis(unix_socket_path=own_redis.socket) as client:
+            client.execute_command(*command)
+        headers = {"Authorization": "Bearer test"}
+
+        answer = httpx.post(f"{server.url}/ai/batches", headers=headers, json={"prompts": ["b"]}, timeout=10)
+
+        assert (answer.status_code, reason in answer.text) == (507, True), answer.text
+        with redis.Redis(unix_socket_path=own_redis.socket) as client:
+            client.execute_command(*(("REPLICAOF", "NO", "ONE") if reason == "replica" else (*command[:-1], "0")))
+        found = httpx.get(f"{server.url}/ai/batches", params={"id": id_}, headers=headers, timeout=10)
+        assert found.status_code == 200
 
 
 def ask_many(server: AnyServer, count: int) -> list[httpx.Response]:

@@ -12,7 +12,7 @@ from store_servers import redis_server
 from mockserver.engine.engine import Engine
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.shared import journal as shared_journal
-from mockserver.sandbox.shared.journal import ENTRIES, TOTALS, Entry, Totals
+from mockserver.sandbox.shared.journal import BLOCK, BLOCKS, ENTRIES, RECENT, TOTALS, Block, Entry, Totals
 from mockserver.stores.retry import retried
 
 MakeEngine = Callable[..., Engine]
@@ -52,10 +52,25 @@ def texts_of(engine: Engine) -> list[str]:
 
 
 def stored(engine: Engine) -> int:
-    """The number of entries in the store."""
-    return len(sandbox_of(engine).collection(ENTRIES, Entry))
+    """The number of exchanges in the store, after a check that few of them are dropped ones."""
+    sandbox = sandbox_of(engine)
+    blocks = [*sandbox.collection(BLOCKS, Block).scan(), *sandbox.collection(RECENT, Block).scan()]
+    numbers = [number for each in blocks for number, content in enumerate(each.contents, each.first) if content]
+    numbers += [each.number for each in sandbox.collection(ENTRIES, Entry).scan()]
+    found = [each for each in numbers if each > sandbox.journal.dropped]
+    assert len(numbers) - len(found) < 3 * BLOCK
+    return len(found)
 
 
+@pytest.fixture(params=(True, False))
+def are_small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether exchanges are in blocks."""
+    if not request.param:
+        monkeypatch.setattr(shared_journal, "SMALL_BYTES", 0)
+    return bool(request.param)
+
+
+@pytest.mark.usefixtures("are_small")
 def test_the_oldest_exchanges_are_replaced(engines: MakeEngine) -> None:
     engine = engines()
 
@@ -65,6 +80,7 @@ def test_the_oldest_exchanges_are_replaced(engines: MakeEngine) -> None:
     assert stored(engine) == 5
 
 
+@pytest.mark.usefixtures("are_small")
 def test_processes_with_journals_of_several_sizes_show_the_same_exchanges(engines: MakeEngine) -> None:
     small, large = engines(journal_size=3), engines(journal_size=6)
     visit(small, *"abcd")
@@ -102,6 +118,7 @@ def test_a_journal_of_size_0_only_counts(engines: MakeEngine) -> None:
     assert (texts_of(engine), sandbox_of(engine).journal.seen, stored(engine)) == ([], 3, 0)
 
 
+@pytest.mark.usefixtures("are_small")
 def test_what_another_process_has_recorded_is_dropped_in_its_turn(engines: MakeEngine) -> None:
     one, other = engines(), engines()
     visit(one, *"abcde")
@@ -115,24 +132,48 @@ def test_what_another_process_has_recorded_is_dropped_in_its_turn(engines: MakeE
     assert sandbox_of(other).journal.held == held  # all exchanges have the same size
 
 
-def test_a_journal_whose_keys_are_numbers_is_read_and_continued(engines: MakeEngine) -> None:
-    """As in stores of SQLite format 2 and Redis format 1."""
+@pytest.mark.parametrize("places", [0, 5])
+def test_a_journal_with_a_value_for_each_exchange_is_read_and_continued(
+    engines: MakeEngine, places: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in stores of SQLite format 2 and Redis format 1, whose keys are numbers, and of 4 and 3."""
     engine, later = engines(), engines()
-    visit(engine, *"abcdefg")
+    with monkeypatch.context() as patched:
+        patched.setattr(shared_journal, "SMALL_BYTES", 0)
+        visit(engine, *"abcdefg")
     sandbox = sandbox_of(engine)
     entries, totals = sandbox.collection(ENTRIES, Entry), sandbox.collection(TOTALS, Totals)
     with sandbox.transaction:
         for key, entry in list(entries.items()):
             entries.delete(key)
-            entries.put(str(entry.number), entry)
+            entries.put(str(entry.number % places if places else entry.number), entry)
+        for collection in (BLOCKS, RECENT):
+            for key, _ in list(sandbox.collection(collection, Block).items()):
+                sandbox.collection(collection, Block).delete(key)
         known = totals.get("")
         assert known is not None
-        totals.put("", known._replace(places=0))
+        totals.put("", known._replace(places=places, blocks=0))
 
     assert texts_of(later) == [*"cdefg"]
     visit(later, "h")
     assert texts_of(later) == texts_of(engine) == [*"defgh"]
     assert stored(later) == 5
+
+
+def test_exchanges_of_many_commits_and_sizes_are_kept(engines: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_journal, "SMALL_BYTES", 400)
+    engine, other = engines(journal_size=20), engines(journal_size=20)
+    texts = [str(number) + "x" * (400 * (number % 3 == 0)) for number in range(70)]
+
+    for number, text in enumerate(texts):
+        visit((engine, other)[number // 9 % 2], text)
+        assert texts_of((engine, other)[number // 7 % 2]) == texts[: number + 1][-20:]
+
+    assert stored(engine) == 20
+    sandbox_of(other).journal.clear()
+    assert (texts_of(engine), stored(engine)) == ([], 0)
+    visit(engine, "again")
+    assert texts_of(other) == ["again"]
 
 
 def test_totals_of_older_versions_have_no_number_of_keys() -> None:

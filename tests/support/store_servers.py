@@ -4,6 +4,7 @@ import atexit
 import itertools
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -56,13 +57,18 @@ class RedisServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _answers(self) -> bool:
-        assert REDIS is not None
-        client = REDIS.replace("redis-server", "redis-cli")
-        asked = subprocess.run([client, "-s", self.socket, "ping"], capture_output=True, check=False)
-        return b"PONG" in asked.stdout or b"NOAUTH" in asked.stdout
+        try:
+            with socket.socket(socket.AF_UNIX) as wire:
+                wire.settimeout(1)
+                wire.connect(self.socket)
+                wire.sendall(b"PING\r\n")
+                return wire.recv(100).startswith((b"+PONG", b"-NOAUTH"))
+        except OSError:
+            return False
 
 
-REDIS = shutil.which("redis-server")
+REDIS = shutil.which(os.environ.get("MOCKSERVER_TEST_REDIS", "redis-server"))
+"""The server's program: that of Redis, or of Valkey if the variable names it."""
 _servers: list[RedisServer] = []
 
 

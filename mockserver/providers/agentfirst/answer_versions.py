@@ -6,7 +6,6 @@ is a day of sandbox time after the previous one.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from itertools import islice
 
 from mockserver.sandbox.batches import Batch, LoopBudget
 from mockserver.sandbox.clock import DAY
@@ -15,6 +14,8 @@ from mockserver.stores.collection import Collection
 
 COMPUTED, READ = "agentfirst.answers", "agentfirst.batches_read"
 _BATCHES = "batches"
+READ_AT_ONCE = 1000
+"""The most batches that are read from a store at once."""
 
 
 class AnswerVersions:
@@ -49,16 +50,19 @@ class AnswerVersions:
         Raises NeedsThread on an event loop when there are many; those that were read are noted then.
         """
         read, budget = self._read.get(_BATCHES) or 0, LoopBudget()
-        if read >= len(self._batches):
+        size = len(self._batches)
+        if read >= size:
             return
-        budget.expect(len(self._batches) - read)
+        budget.expect(size - read)
         try:
-            for batch in islice(self._batches.scan(), read, None):  # Skipping what was read costs a step for each.
-                for each in questions(batch):
-                    times = self._computed.get(each.hex()) or ()
-                    if not times or batch.created - times[-1] >= DAY:
-                        self._computed.put(each.hex(), (*times, batch.created))
-                read += 1
-                budget.spend(batch.weight)
+            while read < size:
+                some = min(size - read, READ_AT_ONCE)
+                for batch in reversed(self._batches.latest(size - read - some, some)):
+                    for each in questions(batch):
+                        times = self._computed.get(each.hex()) or ()
+                        if not times or batch.created - times[-1] >= DAY:
+                            self._computed.put(each.hex(), (*times, batch.created))
+                    read += 1
+                    budget.spend(batch.weight)
         finally:
             self._read.put(_BATCHES, read)

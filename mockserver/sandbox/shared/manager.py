@@ -7,7 +7,7 @@ from mockserver.sandbox.manager import UNPINNED_SHARE, Counts, SandboxesFull, Sa
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions
 from mockserver.sandbox.sandbox import STATE_TYPES, Sandbox, SandboxDefaults
 from mockserver.sandbox.shared.coverage import COVERAGE, SharedCoverage
-from mockserver.sandbox.shared.journal import TOTALS
+from mockserver.sandbox.shared.journal import ENTRIES, JOURNAL, TOTALS, Totals
 from mockserver.sandbox.shared.sandbox import CLAIMS, LEASES, SERVER, SharedSandbox
 from mockserver.stores.backend import Entry
 from mockserver.stores.shared import SharedStore
@@ -17,7 +17,7 @@ MAX_HANDLES = 1000
 EVICTED, COUNTS = "evicted", "counts"
 """Of what concerns all sandboxes: the names of evicted ones, and their number under the key EVICTED."""
 SERVER_TYPES: Mapping[str, Any] = {EVICTED: int, COUNTS: int, CLAIMS: tuple[str, float], COVERAGE: tuple[int, int]}
-_INNER = frozenset({*STATE_TYPES, TOTALS, LEASES})
+_INNER = frozenset({*STATE_TYPES, *JOURNAL, LEASES})
 """Collections that hold a sandbox's own state, and nothing that a client has created."""
 FIRST_LOOK = 32
 """The least recently used sandboxes among which one is looked for that may be evicted."""
@@ -121,14 +121,14 @@ class SharedSandboxManager(SandboxManager):
         return [self._fresh(each) for each in self._backend.due(now)]
 
     def totals(self) -> dict[str, int]:
-        return {name: count for name, count in self._backend.totals().items() if name not in _INNER}
+        found = {name: count for name, count in self._backend.totals().items() if name not in _INNER}
+        return {**found, ENTRIES: sum(each.seen + 1 - each.first for each in self._journals())}
 
     def stored_bytes(self) -> int:
         return self._backend.stored_bytes()
 
     def journal_drops(self) -> int:
-        decode = self._shared.codec.decode
-        return sum(decode(TOTALS, content).first - 1 for content in self._backend.every(TOTALS, ""))
+        return sum(each.first - 1 for each in self._journals())
 
     def expire(self, seconds: float, now: float) -> int:
         gone = 0
@@ -155,6 +155,11 @@ class SharedSandboxManager(SandboxManager):
             "conflicts": self._shared.conflicts,
             "failures": backend.failures,
         }
+
+    def _journals(self) -> list[Totals]:
+        """The totals of all journals."""
+        decode = self._shared.codec.decode
+        return [decode(TOTALS, content) for content in self._backend.every(TOTALS, "")]
 
     def _make(self, name: str, own: SandboxOptions, *, by_token: bool) -> Sandbox:
         with self._making:

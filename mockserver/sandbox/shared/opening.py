@@ -9,7 +9,7 @@ from mockserver.sandbox.blobs import Blob, KeptBody
 from mockserver.sandbox.clock import wall_time
 from mockserver.sandbox.record import COLLECTIONS
 from mockserver.sandbox.sandbox import STATE_TYPES, SandboxDefaults
-from mockserver.sandbox.shared.journal import ENTRIES, JOURNAL_TYPES
+from mockserver.sandbox.shared.journal import JOURNAL_TYPES, PASSING
 from mockserver.sandbox.shared.manager import SERVER_TYPES, SharedSandboxManager
 from mockserver.sandbox.shared.sandbox import LEASES
 from mockserver.settings.parse import StoreAddress
@@ -35,7 +35,7 @@ def open_shared_store(address: StoreAddress, collections: Mapping[str, Any]) -> 
         backend = sqlite.SqliteBackend(address.target, wall_time)
     else:
         backend = redis.RedisBackend(address.target, wall_time)
-    return SharedStore(backend, make_codec(types, backend), wall_time, passing=(ENTRIES,))
+    return SharedStore(backend, make_codec(types, backend), wall_time, passing=PASSING)
 
 
 def make_codec(types: Mapping[str, Any], backend: Backend) -> BlobCodec:

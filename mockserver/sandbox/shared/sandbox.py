@@ -15,7 +15,7 @@ from mockserver.sandbox.deferred_free import DeferredFree
 from mockserver.sandbox.journal import Journal, JournalSpace
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions, SandboxRecord
 from mockserver.sandbox.sandbox import CLAIMED, PENDING, RECORD, OpenRecord, Sandbox, SandboxDefaults, key_of
-from mockserver.sandbox.shared.journal import ENTRIES, TOTALS, Entry, StoredJournal, Totals
+from mockserver.sandbox.shared.journal import JOURNAL, StoredJournal
 from mockserver.stores.backend import Facts
 from mockserver.stores.collection import Collection
 from mockserver.stores.partition import HIDDEN, SharedPartition
@@ -58,7 +58,7 @@ class _SharedRecord(OpenRecord):
 class SharedSandbox(Sandbox):
     """A handle on a sandbox in a shared store. Its attributes are those of the last transaction of this process."""
 
-    lasting = frozenset({RECORD, ENTRIES, TOTALS})
+    lasting = frozenset({RECORD, *JOURNAL})
 
     def __init__(  # noqa: PLR0917  as Sandbox has it
         self,
@@ -94,7 +94,7 @@ class SharedSandbox(Sandbox):
         self.outbox = None
 
     def collections(self) -> list[str]:
-        return [name for name in super().collections() if name not in {ENTRIES, TOTALS, LEASES}]
+        return [name for name in super().collections() if name not in {*JOURNAL, LEASES}]
 
     def lease(self, id_: str, seconds: float) -> None:
         if seconds:
@@ -200,9 +200,7 @@ class SharedSandbox(Sandbox):
 
     def _open_journal(self, journals: JournalSpace | None) -> Journal:
         del journals
-        entries, totals = self.collection(ENTRIES, Entry), self.collection(TOTALS, Totals)
-        stored = StoredJournal(self._defaults.journal_size, entries, totals, self._partition)
-        return cast(Journal, stored)
+        return cast(Journal, StoredJournal(self._defaults.journal_size, self.collection, self._partition))
 
 
 def _called(method: WeakMethod[Any]) -> Any:

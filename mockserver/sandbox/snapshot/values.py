@@ -64,23 +64,29 @@ class ValueWriter:
 
 
 class _Blobs:
-    """The blobs of the values that were written, each once."""
+    """The blobs of the values that were written, each once.
+
+    Equal contents are one blob, because a store may give back as several objects what was one; only large ones whose
+    digest is unknown are told apart.
+    """
 
     def __init__(self) -> None:
         self.found: list[Blob] = []
         self.written = 0
         """The bytes of their contents in base64."""
-        self._numbers: dict[int, int] = {}
+        self._numbers: dict[tuple[int, bytes], int] = {}
 
     def write(self, value: Any) -> Any:
         """The number of a blob; the bytes of another object that holds bytes."""
         if not isinstance(value, Blob):
             return content_of(value)
-        if id(value) not in self._numbers:
+        digest = value.quick_digest()
+        key = (value.size if digest else id(value), digest)
+        if key not in self._numbers:
             self.written += value.size * 4 // 3
-            self._numbers[id(value)] = len(self.found)
+            self._numbers[key] = len(self.found)
             self.found.append(value)
-        return self._numbers[id(value)]
+        return self._numbers[key]
 
 
 class ValueReader:

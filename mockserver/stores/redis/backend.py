@@ -16,7 +16,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mockserver.errors import StoreError, StoreUnavailable
-from mockserver.stores.backend import GRACE, Commit, Entry, Facts, Key
+from mockserver.stores.backend import (
+    SHORTEST_GRACE,
+    Changes,
+    Commit,
+    Entry,
+    Facts,
+    Key,
+    blob_size,
+    expired_blobs,
+    slices_of,
+    staged_part,
+)
+from mockserver.stores.codec import CHUNK_BYTES
 from mockserver.stores.redis.scripts import SCRIPTS
 
 try:
@@ -29,20 +41,25 @@ except ImportError as error:
     ) from error
 
 PREFIX = "mockserver:"
-FORMAT = 3
-"""1 had other keys in journals; see `StoredJournal`. 2 had no blobs that hold a large value."""
+FORMAT = 4
+"""1 had other keys in journals, and 3 other values; see `StoredJournal`. 2 had no blobs that hold a large value."""
 SECONDS = 2.0
 """The longest wait for an answer of the server."""
 PAUSE = 1.0
 """Seconds between two questions whether the server answers again."""
+STAGED_NAME = "\x01staged "
+"""The beginning of the names under which imports are written."""
+STAGED_SECONDS = 6 * 3600.0
+"""Seconds after which an import is no longer being written."""
 SWEEP_SECONDS = 30.0
 """Seconds between two searches for blobs that can be deleted."""
-SWEEP_MOST = 100
-"""Blobs that one search deletes."""
+SWEEP_BYTES = 256 * 1024 * 1024
+"""The bytes of blobs after which a script deletes no more of them, so that others need not wait: 1,024 chunks."""
 ENTRIES_SLICE = 500
 """Sandboxes that one script reads or counts, so that others need not wait."""
 _FULL = ("OOM", "READONLY", "MISCONF", "NOREPLICAS")
-"""The beginnings of errors of a server that takes no more changes."""
+"""The beginnings of errors of a server that takes no more changes; redis-py removes the first two."""
+_FULL_ERRORS = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 
 
 class RedisBackend:
@@ -87,8 +104,12 @@ class RedisBackend:
         return int(version), count
 
     def commit(self, commits: Sequence[Commit]) -> Sequence[int | None]:
-        given = [_arguments(each) for each in commits]
+        staged = [self._stage(each) for each in commits]
+        given = [_arguments(each, name) for each, name in staged]
         found = [self._run("commit", *given[0])] if len(given) == 1 else self._call(partial(self._commit_all, given))
+        for version, (_, name) in zip(found, staged, strict=True):
+            if name and not version:
+                self._drop_staged(name)
         if monotonic() - self._swept > SWEEP_SECONDS:
             self._swept = monotonic()
             threading.Thread(target=self._sweep_aside, name="mockserver-sweep", daemon=True).start()
@@ -163,8 +184,41 @@ class RedisBackend:
         self._client.close()
 
     def sweep(self) -> None:
-        """Delete blobs that no value refers to."""
-        self._run("sweep", repr(self._wall() - GRACE), SWEEP_MOST)
+        """Delete blobs that no value refers to, in short scripts."""
+        for gone in self._call(lambda: self._client.hkeys(PREFIX + "gone")):
+            while self._run("release", gone, repr(self._wall())):
+                pass
+        for name in self._call(lambda: self._client.zrangebyscore(PREFIX + "staged", 0, self._wall() - STAGED_SECONDS)):
+            self._drop_staged(name.decode())
+        latest, unused, count = repr(self._wall() - SHORTEST_GRACE), list[tuple[str, float]](), ENTRIES_SLICE
+        while count == ENTRIES_SLICE:
+            count, *rows = self._run("unused", latest, len(unused), ENTRIES_SLICE)
+            unused += ((id_.decode(), float(since)) for id_, since in zip(rows[::2], rows[1::2], strict=True))
+        some, size = list[str](), 0
+        for id_ in expired_blobs(unused, self._wall()):
+            some.append(id_)
+            size += max(blob_size(id_), CHUNK_BYTES)
+            if size > SWEEP_BYTES:
+                self._run("sweep", latest, *some)
+                some, size = [], 0
+        if some:
+            self._run("sweep", latest, *some)
+
+    def _stage(self, commit: Commit) -> tuple[Commit, str]:
+        """Write a long commit aside; returns what is left of it, and the name of what was written, if any."""
+        puts, rest = staged_part(commit.changes)
+        if not puts:
+            return commit, ""
+        name, version = f"{STAGED_NAME}{self.next_number()}", 0
+        self._call(lambda: self._client.zadd(PREFIX + "staged", {name: self._wall()}))
+        for some in slices_of(puts):
+            part = Commit(name, version, Changes(None, (), some), None, commit.used)
+            version = int(self._run("commit", *_arguments(part)))
+        return commit._replace(changes=rest), name
+
+    def _drop_staged(self, name: str) -> None:
+        self.drop(name)
+        self._call(lambda: self._client.zrem(PREFIX + "staged", name))
 
     def _commit_all(self, given: Sequence[Sequence[Any]]) -> list[Any]:
         """Several commits in one round trip. One with an error has changed nothing; alone it will have it again."""
@@ -216,7 +270,7 @@ class RedisBackend:
         except redis.RedisError as problem:
             self.failures += 1
             text = str(problem)
-            is_full = any(word in text for word in _FULL)
+            is_full = isinstance(problem, _FULL_ERRORS) or any(word in text for word in _FULL)
             raise StoreUnavailable(f"Redis at {self._place} refuses: {text[:200]}", is_full=is_full) from None
 
     def _watch(self) -> None:
@@ -255,8 +309,8 @@ class RedisBackend:
             raise StoreError(f"what answers at {self._place} is no Redis server") from None
 
 
-def _arguments(commit: Commit) -> list[Any]:
-    """What the script of a commit is given."""
+def _arguments(commit: Commit, staged: str = "") -> list[Any]:
+    """What the script of a commit is given. `staged` is the name of values that were written aside."""
     facts, changes = commit.facts, commit.changes
     given: list[Any] = [commit.sandbox, commit.version, repr(commit.used)]
     if facts is None:
@@ -264,6 +318,7 @@ def _arguments(commit: Commit) -> list[Any]:
     else:
         given += [facts.key, int(facts.is_pinned), "" if facts.due is None else repr(facts.due)]
     given += [""] if changes.kept is None else [len(changes.kept), *changes.kept]
+    given.append(staged)
     given.append(len(changes.deleted))
     for at in changes.deleted:
         given += at

@@ -5,8 +5,9 @@ from mockserver.stores.backend import OWNED
 # Keys, each after PREFIX: "s" + sandbox (a hash: version, used, key, pinned, due), "c" + sandbox + collection (a hash
 # of contents), "o" + sandbox + collection (a sorted set of keys), "n" + sandbox (its collections), "u" + sandbox (a
 # hash: the blobs of a value), "b" + blob + number (a chunk), "w" + blob (the values that refer to it); and those of
-# the whole store: "sandboxes" and "used" (sorted sets of names), "keys" (a hash of names by key), "ids", "places" and
-# "unused" (a sorted set of blobs).
+# the whole store: "sandboxes" and "used" (sorted sets of names), "keys" (a hash of names by key), "ids", "places",
+# "unused" (a sorted set of blobs), "gone" (a hash: the sandbox of each "g" + number, a "u" that is not in use), and
+# "staged" (a sorted set: the names under which imports are being written).
 COMMON = """
 local P, S, N = ARGV[1], '\\31', ARGV[2]
 local head = P .. 's' .. S .. N
@@ -38,6 +39,8 @@ local function remove(blob)
   while redis.call('UNLINK', P .. 'b' .. S .. blob .. S .. number) == 1 do number = number + 1 end
 end
 """
+RELEASED_AT_ONCE = 200
+"""The values of which one script lets the blobs go; those of more are left to `release`."""
 USES = f"""
 {REMOVE}
 local uses = P .. 'u' .. S .. N
@@ -57,9 +60,21 @@ local function refer(collection, key, blobs)
   if blobs == '' then redis.call('HDEL', uses, field) else redis.call('HSET', uses, field, blobs) end
 end
 local function empty(kept)
-  for _, field in ipairs(redis.call('HKEYS', uses)) do
-    local collection, key = string.match(field, '^(.-)' .. S .. '(.*)$')
-    if not kept[collection] then refer(collection, key, '') end
+  if redis.call('HLEN', uses) > {RELEASED_AT_ONCE} then
+    local gone = P .. 'g' .. S .. redis.call('INCR', P .. 'ids')
+    redis.call('RENAME', uses, gone)
+    redis.call('HSET', P .. 'gone', gone, N)
+    for collection in pairs(kept) do
+      for _, key in ipairs(redis.call('ZRANGE', of('o', collection), 0, -1)) do
+        local blobs = redis.call('HGET', gone, collection .. S .. key)
+        if blobs then redis.call('HSET', uses, collection .. S .. key, blobs) end
+      end
+    end
+  else
+    for _, field in ipairs(redis.call('HKEYS', uses)) do
+      local collection, key = string.match(field, '^(.-)' .. S .. '(.*)$')
+      if not kept[collection] then refer(collection, key, '') end
+    end
   end
   for _, collection in ipairs(redis.call('SMEMBERS', P .. 'n' .. S .. N)) do
     if not kept[collection] then
@@ -69,10 +84,34 @@ local function empty(kept)
   end
 end
 """
+# Takes over the values that were written aside under another name.
+ADOPT = """
+local function adopt(other)
+  local names, theirs = P .. 'n' .. S .. other, P .. 'u' .. S .. other
+  for _, collection in ipairs(redis.call('SMEMBERS', names)) do
+    for _, kind in ipairs({'c', 'o'}) do
+      redis.call('RENAME', P .. kind .. S .. other .. S .. collection, of(kind, collection))
+    end
+    redis.call('SADD', P .. 'n' .. S .. N, collection)
+  end
+  local fields = redis.call('HGETALL', theirs)
+  for j = 1, #fields, 2 do
+    redis.call('HSET', uses, fields[j], fields[j + 1])
+    for blob in string.gmatch(fields[j + 1], '[^ ]+') do
+      redis.call('SREM', P .. 'w' .. S .. blob, other .. S .. fields[j])
+      redis.call('SADD', P .. 'w' .. S .. blob, N .. S .. fields[j])
+    end
+  end
+  redis.call('HINCRBY', head, 'commits', redis.call('HGET', P .. 's' .. S .. other, 'commits') or 0)
+  redis.call('UNLINK', P .. 's' .. S .. other, names, theirs)
+  redis.call('ZREM', P .. 'staged', other)
+end
+"""
 COMMIT = f"""
 if version ~= ARGV[3] then return '' end
 local now, i, is_listed = ARGV[4], 9, string.byte(N) ~= 1
 {USES}
+{ADOPT}
 if version == '0' then
   redis.call('HSET', head, 'version', string.format('%.0f', redis.call('INCR', P .. 'ids') * 16777216))
   if is_listed then redis.call('ZADD', P .. 'sandboxes', redis.call('INCR', P .. 'places'), N) end
@@ -95,6 +134,8 @@ if ARGV[8] ~= '' then
   for j = 1, tonumber(ARGV[8]) do kept[ARGV[i]] = true; i = i + 1 end
   empty(kept)
 end
+local staged = ARGV[i]; i = i + 1
+if staged ~= '' then adopt(staged) end
 local has_uses = redis.call('EXISTS', uses) == 1
 local function delete(collection, key)
   redis.call('HDEL', of('c', collection), key)
@@ -176,18 +217,51 @@ for collection, count in pairs(counts) do
 end
 return found
 """
-SWEEP = f"""
-{REMOVE}
-local gone = 0
-for _, blob in ipairs(redis.call('ZRANGEBYSCORE', P .. 'unused', '-inf', ARGV[2], 'LIMIT', 0, ARGV[3])) do
+UNUSED = """
+local blobs = redis.call('ZRANGEBYSCORE', P .. 'unused', '-inf', ARGV[2], 'LIMIT', ARGV[3], ARGV[4])
+local found = {#blobs}
+for _, blob in ipairs(blobs) do
   if redis.call('SCARD', P .. 'w' .. S .. blob) == 0 then
-    remove(blob)
-    gone = gone + 1
+    found[#found + 1] = blob
+    found[#found + 1] = redis.call('ZSCORE', P .. 'unused', blob)
   else
     redis.call('ZREM', P .. 'unused', blob)
   end
 end
-return gone
+return found
+"""
+SWEEP = f"""
+{REMOVE}
+for i = 3, #ARGV do
+  local blob = ARGV[i]
+  local since = tonumber(redis.call('ZSCORE', P .. 'unused', blob) or math.huge)
+  if since <= tonumber(ARGV[2]) and redis.call('SCARD', P .. 'w' .. S .. blob) == 0 then remove(blob) end
+end
+"""
+# The blobs of values that were deleted together. The same field may be in use again, by a later value.
+RELEASE = f"""
+{REMOVE}
+local gone, now = ARGV[2], ARGV[3]
+local name = redis.call('HGET', P .. 'gone', gone)
+if not name then return 0 end
+local uses = P .. 'u' .. S .. name
+local fields = redis.call('HRANDFIELD', gone, {RELEASED_AT_ONCE})
+for _, field in ipairs(fields) do
+  local again = ' ' .. (redis.call('HGET', uses, field) or '') .. ' '
+  for blob in string.gmatch(redis.call('HGET', gone, field), '[^ ]+') do
+    if not string.find(again, ' ' .. blob .. ' ', 1, true) then
+      redis.call('SREM', P .. 'w' .. S .. blob, name .. S .. field)
+      if string.sub(blob, 1, {len(OWNED)}) == '{OWNED}' then
+        remove(blob)
+      else
+        redis.call('ZADD', P .. 'unused', now, blob)
+      end
+    end
+  end
+  redis.call('HDEL', gone, field)
+end
+if redis.call('EXISTS', gone) == 0 then redis.call('HDEL', P .. 'gone', gone) end
+return #fields
 """
 
 SCRIPTS = {
@@ -209,7 +283,9 @@ SCRIPTS = {
             "oldest": OLDEST,
             "due": DUE,
             "idle": IDLE,
+            "unused": UNUSED,
             "sweep": SWEEP,
+            "release": RELEASE,
             "totals": TOTALS,
             "every": EVERY,
         }.items()

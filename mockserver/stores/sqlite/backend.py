@@ -22,8 +22,8 @@ from time import monotonic
 from typing import Any
 
 from mockserver.errors import StoreBusy, StoreError, StoreUnavailable
-from mockserver.stores.backend import Commit, Entry, Facts, Key
-from mockserver.stores.sqlite.commits import apply_commit
+from mockserver.stores.backend import Commit, Entry, Facts, Key, slices_of, staged_part
+from mockserver.stores.sqlite.commits import apply_commit, new_id, stage
 from mockserver.stores.sqlite.file import check_file, prepare
 from mockserver.stores.sqlite.upkeep import Upkeep
 
@@ -116,12 +116,31 @@ class SqliteBackend:
             return version, connection.execute(query, (id_, collection)).fetchone()[0]
 
     def commit(self, commits: Sequence[Commit]) -> Sequence[int | None]:
+        staged = [self._stage(each) for each in commits]
         with self.transaction() as connection:
-            found = [apply_commit(connection, each, self._wall()) for each in commits]
+            found = [apply_commit(connection, each, self._wall(), id_) for each, id_ in staged]
+            for version, (_, id_) in zip(found, staged, strict=True):
+                if id_:
+                    connection.execute("DELETE FROM staged WHERE id = ?", (id_,))
+                if id_ and version is None:
+                    connection.execute("INSERT INTO dropped VALUES(?)", (id_,))
         self._commits += 1
         if not self._commits % COMMITS_CHECKED:
             self.upkeep.begin_if_due(COMMITS_CHECKED)
         return found
+
+    def _stage(self, commit: Commit) -> tuple[Commit, int]:
+        """Write a long commit aside; returns what is left of it, and the id of what was written, 0 if nothing was."""
+        puts, rest = staged_part(commit.changes)
+        if not puts:
+            return commit, 0
+        with self.transaction() as connection:
+            id_ = new_id(connection)
+            connection.execute("INSERT INTO staged VALUES(?, ?)", (id_, self._wall()))
+        for some in slices_of(puts):
+            with self.transaction() as connection:
+                stage(connection, id_, some, self._wall())
+        return commit._replace(changes=rest), id_
 
     def drop(self, sandbox: str, unused_since: float | None = None) -> bool:
         latest = math.inf if unused_since is None else unused_since

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TypeVar
 
-from mockserver.stores.backend import OWNED, Changes, Commit
+from mockserver.stores.backend import OWNED, Changes, Commit, Put
 
 CHUNKS = 20
 """The most chunks of blobs that are deleted in one transaction, so that it is short."""
+DELETED_AT_ONCE = 100
+"""The most values of a sandbox that a commit deletes when it empties collections; else it leaves them to the upkeep."""
 COMMIT_BITS = 32
 """A version is a sandbox's id and, in so many bits, the number of its commit."""
 SIZES = (64, 32, 16, 8, 7, 6, 5, 4, 3, 2, 1)
@@ -21,8 +23,11 @@ RELEASE = f"UPDATE blobs SET unused = iif(id GLOB '{OWNED}*', 0, ?) WHERE id IN 
 _Value = TypeVar("_Value")
 
 
-def apply_commit(connection: sqlite3.Connection, commit: Commit, now: float) -> int | None:
-    """The new version of the sandbox; None if it has another one than the commit has read. `now` is the wall clock."""
+def apply_commit(connection: sqlite3.Connection, commit: Commit, now: float, staged: int = 0) -> int | None:
+    """The new version of the sandbox; None if it has another one than the commit has read. `now` is the wall clock.
+
+    `staged` is the id under which a part of the changes was written aside; see `stage`.
+    """
     version, new = commit.version, commit.version + 1
     if version:
         query = "UPDATE sandboxes SET version = ?, used = ? WHERE name = ? AND version = ?"
@@ -35,10 +40,42 @@ def apply_commit(connection: sqlite3.Connection, commit: Commit, now: float) -> 
             return None
         new = (id_ << COMMIT_BITS) + 1
         connection.execute("UPDATE sandboxes SET version = ? WHERE id = ?", (new, id_))
+    changes = commit.changes
+    if changes.kept is not None and (staged or _is_large(connection, id_)):
+        id_ = _renew(connection, id_, staged or new_id(connection), changes.kept)
+        changes = changes._replace(kept=None)
+        new = (id_ << COMMIT_BITS) + 1
+        connection.execute("UPDATE sandboxes SET version = ? WHERE id = ?", (new, id_))
     if commit.facts is not None:
         query = "UPDATE sandboxes SET key = ?, is_pinned = ?, due = ? WHERE id = ?"
         connection.execute(query, (*commit.facts, id_))
-    _apply(connection, id_, commit.changes, now)
+    _apply(connection, id_, changes, now)
+    return new
+
+
+def _is_large(connection: sqlite3.Connection, id_: int) -> bool:
+    query = "SELECT count(*) FROM (SELECT 1 FROM entries WHERE sandbox = ? LIMIT ?)"
+    return bool(connection.execute(query, (id_, DELETED_AT_ONCE + 1)).fetchone()[0] > DELETED_AT_ONCE)
+
+
+def new_id(connection: sqlite3.Connection) -> int:
+    """An id that no sandbox has had."""
+    connection.execute("INSERT INTO sandboxes(name, version, used, key, is_pinned) VALUES('', 0, 0, '', 0)")
+    return int(connection.execute("DELETE FROM sandboxes WHERE name = '' RETURNING id").fetchone()[0])
+
+
+def stage(connection: sqlite3.Connection, id_: int, puts: Sequence[Put], now: float) -> None:
+    """Write a part of a long commit under a new id, which `apply_commit` gives to the sandbox."""
+    _apply(connection, id_, Changes(None, (), puts), now)
+
+
+def _renew(connection: sqlite3.Connection, id_: int, new: int, kept: frozenset[str]) -> int:
+    """Give a sandbox a new id, and take along these collections. What stays behind is deleted by and by."""
+    where = f"WHERE sandbox = ? AND collection IN ({', '.join('?' * len(kept))})"
+    for table in ("entries", "uses"):
+        connection.execute(f"UPDATE {table} SET sandbox = ? {where}", (new, id_, *kept))  # noqa: S608  constants
+    connection.execute("INSERT INTO dropped VALUES(?)", (id_,))
+    connection.execute("UPDATE sandboxes SET id = ? WHERE id = ?", (new, id_))
     return new
 
 

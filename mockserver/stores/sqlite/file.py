@@ -8,8 +8,8 @@ from mockserver.errors import StoreError
 
 APPLICATION_ID = 0x4D6F636B
 """Marks the file as ours, in its header."""
-SCHEMA_VERSION = 4
-"""3 had the same tables, and all values in `entries`, however large."""
+SCHEMA_VERSION = 5
+"""3 had the same tables, and all values in `entries`, however large; 4 had other values in journals."""
 _VALUES = """
 CREATE TABLE entries(
     id INTEGER PRIMARY KEY, sandbox INTEGER NOT NULL, collection TEXT NOT NULL, key TEXT NOT NULL, content BLOB NOT NULL
@@ -19,6 +19,8 @@ CREATE TABLE blobs(id TEXT PRIMARY KEY, number INTEGER NOT NULL, unused REAL NOT
 CREATE TABLE chunks(blob INTEGER, number INTEGER, content BLOB NOT NULL, PRIMARY KEY(blob, number));
 CREATE TABLE unfinished(number INTEGER PRIMARY KEY AUTOINCREMENT, since REAL NOT NULL);
 """
+STAGED = "CREATE TABLE IF NOT EXISTS staged(id INTEGER PRIMARY KEY, since REAL NOT NULL);"
+"""The ids under which imports are being written. Versions before 5 do not have it."""
 # The order of `entries.id` is that in which keys were first put. A blob has a number, under which its chunks are; in
 # `unfinished` are the numbers of blobs that are being written, or deleted.
 SCHEMA = f"""
@@ -33,6 +35,7 @@ CREATE TABLE uses(
     sandbox INTEGER, collection TEXT, key TEXT, blob TEXT, PRIMARY KEY(sandbox, collection, key, blob)
 ) WITHOUT ROWID;
 CREATE INDEX uses_by_blob ON uses(blob);
+{STAGED}
 {_VALUES}
 """
 SECOND_VERSION = 2
@@ -99,7 +102,7 @@ def prepare(path: str, connection: sqlite3.Connection) -> None:
         if version > SCHEMA_VERSION:  # the log has it, and the header of the file does not yet
             raise _newer(path, version)
         is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        for statement in (SCHEMA if is_new else UPGRADE if version < SECOND_VERSION else "").split(";"):
+        for statement in (SCHEMA if is_new else (UPGRADE if version < SECOND_VERSION else "") + STAGED).split(";"):
             connection.execute(statement)
         # A write, so that a read-only file shows now.
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

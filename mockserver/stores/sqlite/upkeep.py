@@ -4,12 +4,13 @@ import math
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from itertools import accumulate
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Protocol
 
 from mockserver.errors import StoreUnavailable
-from mockserver.stores.backend import GRACE
+from mockserver.stores.backend import SHORTEST_GRACE, expired_blobs
 from mockserver.stores.sqlite.commits import CHUNKS, RELEASE
 
 LOG_BYTES = 64 * 1024 * 1024
@@ -21,18 +22,18 @@ PAGE_BYTES = 4096 + 24
 """The bytes of a page in the log."""
 SWEEP_SECONDS = 30.0
 """Seconds between two searches for what can be deleted."""
-SLICE = 500
-"""Rows that are deleted in one transaction, so that it is short."""
+SLICE, SLICE_BYTES = 500, 4 * 1024 * 1024
+"""Rows that are deleted in one transaction, and the bytes of values after which it ends, so that it is short."""
 WRITE_SECONDS = 6 * 3600.0
-"""Seconds after which a blob is no longer being written."""
-_DELETE_ENTRIES = "DELETE FROM entries WHERE sandbox = ? AND id IN (SELECT id FROM entries WHERE sandbox = ? LIMIT ?)"
+"""Seconds after which a blob or an import is no longer being written."""
+_SOME_ENTRIES = "SELECT id, length(content) FROM entries WHERE sandbox = ? LIMIT ?"
 _RELEASE_BLOBS = RELEASE.format("WHERE sandbox = ? ORDER BY collection, key, blob LIMIT ?")
 _DELETE_USES = """DELETE FROM uses WHERE sandbox = ? AND (collection, key, blob) IN
     (SELECT collection, key, blob FROM uses WHERE sandbox = ? ORDER BY collection, key, blob LIMIT ?)"""
 _DELETE_CHUNKS = (
     """DELETE FROM chunks WHERE blob = ? AND number IN (SELECT number FROM chunks WHERE blob = ? LIMIT ?)"""
 )
-_UNUSED = "SELECT id FROM blobs WHERE unused < ? AND NOT EXISTS(SELECT 1 FROM uses WHERE blob = id)"
+_UNUSED = "SELECT id, unused FROM blobs WHERE unused < ? AND NOT EXISTS(SELECT 1 FROM uses WHERE blob = id)"
 _DELETE_BLOB = """DELETE FROM blobs WHERE id = ? AND unused < ? AND NOT EXISTS(SELECT 1 FROM uses WHERE blob = id)
 RETURNING number"""
 
@@ -84,18 +85,24 @@ class Upkeep:
     def sweep(self) -> None:
         """Delete what belongs to no sandbox any more, and blobs that no value refers to, in short transactions."""
         self._swept = self._wall()
+        with self._connections.transaction() as connection:
+            connection.execute(
+                "INSERT INTO dropped SELECT id FROM staged WHERE since < ?", (self._wall() - WRITE_SECONDS,)
+            )
+            connection.execute("DELETE FROM staged WHERE since < ?", (self._wall() - WRITE_SECONDS,))
         with self._connections.reading() as connection:
             dropped = [id_ for (id_,) in connection.execute("SELECT id FROM dropped")]
         for id_ in dropped:
-            self._delete_slices(_DELETE_ENTRIES, id_, SLICE)
+            while self._delete_some_entries(id_):
+                pass
             self._delete_uses(id_)
             with self._connections.transaction() as connection:
                 connection.execute("DELETE FROM dropped WHERE id = ?", (id_,))
         with self._connections.reading() as connection:
-            unused = [id_ for (id_,) in connection.execute(_UNUSED, (self._wall() - GRACE,))]
-        for id_ in unused:
+            unused = connection.execute(_UNUSED, (self._wall() - SHORTEST_GRACE,)).fetchall()
+        for id_ in expired_blobs(unused, self._wall()):
             with self._connections.transaction() as connection:
-                numbers = connection.execute(_DELETE_BLOB, (id_, self._wall() - GRACE)).fetchall()
+                numbers = connection.execute(_DELETE_BLOB, (id_, self._wall() - SHORTEST_GRACE)).fetchall()
                 connection.executemany("INSERT INTO unfinished VALUES(?, 0)", numbers)
         with self._connections.reading() as connection:
             query = "SELECT number FROM unfinished WHERE since < ?"
@@ -141,6 +148,15 @@ class Upkeep:
             return self._log.stat().st_size
         except FileNotFoundError:
             return 0
+
+    def _delete_some_entries(self, id_: int) -> bool:
+        """Delete some values of a sandbox; returns whether there were any."""
+        with self._connections.transaction() as connection:
+            found = connection.execute(_SOME_ENTRIES, (id_, SLICE)).fetchall()
+            sizes = accumulate(size for _, size in found)
+            some = [(row,) for (row, size), before in zip(found, sizes, strict=True) if before - size <= SLICE_BYTES]
+            connection.executemany("DELETE FROM entries WHERE id = ?", some)
+        return bool(found)
 
     def _delete_uses(self, id_: int) -> None:
         """Let a sandbox refer to no blob any more."""

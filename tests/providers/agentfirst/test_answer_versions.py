@@ -1,13 +1,15 @@
 """The cache of answers: within a day the same one, after it another, in whatever order somebody looks."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mockserver.providers.agentfirst import answer_versions
 from mockserver.providers.agentfirst.answer_versions import AnswerVersions
 from mockserver.sandbox.batches import IMMEDIATE, Batch
 from mockserver.sandbox.clock import DAY, ClockConfig
@@ -130,14 +132,14 @@ def test_each_batch_is_read_once_for_versions(make_history: MakeHistory, monkeyp
     book = new_book()
     versions(book, make_history([(n * DAY, "q") for n in range(3)]), b"q", ())
     walks = 0
-    batches = list(book.batches.scan())
+    latest = MemoryRows.latest
 
-    def counted() -> Iterator[Batch]:
+    def counted(rows: MemoryRows, start: int, most: int) -> list[Any]:
         nonlocal walks
         walks += 1
-        return iter(batches)
+        return latest(rows, start, most)
 
-    monkeypatch.setattr(MemoryRows, "scan", lambda _: counted())
+    monkeypatch.setattr(MemoryRows, "latest", counted)
     read: list[str] = []
 
     def noted(batch: Batch) -> Iterable[bytes]:
@@ -148,3 +150,21 @@ def test_each_batch_is_read_once_for_versions(make_history: MakeHistory, monkeyp
         assert AnswerVersions(book).version(b"q", BORN + 2 * DAY, noted) == 2
 
     assert (read, walks) == (["0", "1", "2"], 1)
+
+
+def test_of_many_batches_those_that_were_not_read_are_read_in_parts(
+    make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_versions, "READ_AT_ONCE", 2)
+    book = new_book()
+    read: list[str] = []
+
+    def noted(batch: Batch) -> Iterable[bytes]:
+        read.append(batch.id)
+        return asked_by(batch)
+
+    for count in (3, 8):
+        versions(book, make_history([(n * DAY, "q") for n in range(count)]), b"q", ())
+        AnswerVersions(book).version(b"q", BORN + 9 * DAY, noted)
+
+    assert read == [str(n) for n in range(8)]
