@@ -16,8 +16,9 @@ run: $(VENV)/run.stamp
 compiled: $(VENV)/run.stamp
 	@$(BIN)/python -m compileall -q mockserver tests/support
 
+# Without the variable, the modules of the tests, whose asserts pytest rewrites, are compiled once, and not in each worker.
 test: $(VENV)/test.stamp $(VENV)/docs.stamp compiled lint
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 # Not a part of `make test`, which counting lines slows by half.
 coverage: $(VENV)/test.stamp

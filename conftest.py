@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Replace the store where another one is asked for."""
+    """Replace the store where another one is asked for, and let engines share documents."""
     if config.getoption("--store") == "encoding":
         from encoding_store import EncodingStore  # noqa: PLC0415  it imports all providers
 
@@ -50,6 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
         from store_servers import use_store  # noqa: PLC0415  as above
 
         use_store(config.getoption("--store"))
+    from shared_documents import share_documents  # noqa: PLC0415  it imports all providers
+
+    share_documents()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic, sleep
+from time import monotonic, process_time, sleep
 
 from bench.client import Connection, question
 from bench.load import SCRIPT, SMALL, STATUS, Load, find_wrk, note_disturbance, row_of, run_in_turns
@@ -24,8 +24,10 @@ SANDBOXES = 2
 SIZES = (10, 100_000)
 """Batches in a sandbox, between which the cost of a request should not grow."""
 PROMISES = {"queue": {"sqlite": 0.35, "redis": 0.25}, "status": {"sqlite": 0.6, "redis": 0.3}}
-ROUNDS, REQUESTS, QUEUED = 20, 100, 5
-"""Rounds of status requests and of queued batches: few batches, so that the small sandbox stays small."""
+TURNS, QUEUED, READ = 9, 1000, 1000
+"""Turns, and the batches queued and status requests made in each."""
+MORE = 200
+"""Batches that a small sandbox is given beside those that it has."""
 JOURNAL = 1000
 """Exchanges that a journal keeps by default."""
 
@@ -115,17 +117,19 @@ def _rate(wrk: str, load: Load, port: int, seconds: int) -> float:
 
 
 def measure_store_history(plan: Plan) -> Result:
-    """A request to a sandbox with few batches, and to one with many in the same store, in turns and without HTTP.
+    """A request to a sandbox with few batches, and to one with many in a store of its own, in turns and without HTTP.
 
-    It is CPU time, because other processes of the machine make time by the clock longer by chance.
+    It is CPU time, because other processes of the machine make time by the clock longer by chance. That of the thread
+    that copies the log of SQLite is a part of it: a turn is as long as it takes until that is due.
     """
     few, many = SIZES[0], SIZES[1] if plan.history >= 10_000 else 1_000
-    title = f"{ROUNDS} rounds of {REQUESTS} requests, CPU time of the process, without HTTP and redis-server"
+    title = f"{TURNS} turns of {QUEUED} and {READ} requests, CPU time of the process, without HTTP and redis-server"
     result = Result("stores-history", title, "us/request")
     with stores() as urls, TemporaryDirectory(prefix="bench-") as folder:
         for name, url in urls.items():
-            place = url.format(port_file=f"{folder}/x")
-            seen = json.loads(run_python("-m", "bench.stores", place, str(few), str(many), cores=CORES, what=name))
+            places = [place_of(url, folder, size) for size in (few, many)]
+            given = [part for each in zip(places, map(str, (few, many)), strict=True) for part in each]
+            seen = json.loads(run_python("-m", "bench.stores", *given, cores=CORES, what=name, seconds=600))
             for what in ("queue", "status"):
                 rows = [Row(f"{name}, {what}, {size:,} batches", seen[str(size)][what]) for size in (few, many)]
                 result.rows += rows
@@ -133,49 +137,85 @@ def measure_store_history(plan: Plan) -> Result:
     return result
 
 
-def main(url: str, *sizes: int) -> None:
-    """Print as JSON, for each number of batches, the mean CPU microseconds of a request in each round."""
-    from time import process_time  # noqa: PLC0415  only the process that is measured needs these
+def place_of(url: str, folder: str, size: int) -> str:
+    """The URL of a store for a sandbox of that size."""
+    return f"{url}?db={size % 7}" if url.startswith("unix:") else url.format(port_file=f"{folder}/{size}")
 
-    from mockserver.engine.build import build_engine  # noqa: PLC0415
-    from mockserver.http import Request  # noqa: PLC0415
-    from mockserver.settings.table import Settings  # noqa: PLC0415
 
-    engine = build_engine(Settings(store=url, progression="polls:1000000000"))
-    numbers = iter(range(10**9))
+def main(*given: str) -> None:
+    """Print as JSON, for each URL and number of batches, the mean CPU microseconds of a request in each turn."""
+    stores_by_size = {
+        int(size): MeasuredStore(url, int(size)) for url, size in zip(given[::2], given[1::2], strict=True)
+    }
+    found: dict[int, dict[str, list[float]]] = {size: {"queue": [], "status": []} for size in stores_by_size}
+    for turn in range(TURNS):
+        for size, store in sorted(stores_by_size.items(), reverse=bool(turn % 2)):
+            found[size]["queue"].append(store.time_queueing())
+            found[size]["status"].append(store.time_reading())
+    print(json.dumps(found))
 
-    def ask(size: int, method: str, query: str = "", body: bytes = b"") -> bytes:
-        headers = {"authorization": f"Bearer bench-{size}", "content-type": "application/json", "host": "localhost"}
-        answer = engine.handle(Request(method, "/ai/batches", query, headers, body))
+
+class MeasuredStore:
+    """An engine on a store, and a sandbox with some batches, whose journal is full."""
+
+    def __init__(self, url: str, size: int) -> None:
+        from mockserver.engine.build import build_engine  # noqa: PLC0415  only the process that is measured needs it
+        from mockserver.settings.table import Settings  # noqa: PLC0415
+
+        self._engine = build_engine(Settings(store=url, progression="time:1000000"))
+        self._size = size
+        self._sandboxes = self._prompts = 0
+        self._first = ""
+        self._open()
+
+    def time_queueing(self) -> float:
+        """The CPU microseconds of a batch. A small sandbox is replaced meanwhile, so that it stays small."""
+        spent = 0.0
+        for _ in range(QUEUED // MORE):
+            if self._size < QUEUED:
+                self._open()
+            else:
+                _spent(JOURNAL, self._read)
+            spent += _spent(MORE, self._queue)
+        return spent / QUEUED
+
+    def time_reading(self) -> float:
+        """The CPU microseconds of a status request, when the journal holds nothing else: exchanges differ in size."""
+        _spent(JOURNAL, self._read)
+        return _spent(READ, self._read) / READ
+
+    def _open(self) -> None:
+        self._sandboxes += 1
+        self._first = json.loads(self._queue())["id"]
+        _spent(self._size - 1, self._queue)
+        _spent(JOURNAL, self._read)
+
+    def _queue(self) -> bytes:
+        self._prompts += 1
+        prompts = [f"{self._prompts} {n} who?" for n in range(3)]
+        return self._ask("POST", body=json.dumps({"prompts": prompts}).encode())
+
+    def _read(self) -> bytes:
+        return self._ask("GET", f"id={self._first}")
+
+    def _ask(self, method: str, query: str = "", body: bytes = b"") -> bytes:
+        from mockserver.http import Request  # noqa: PLC0415
+
+        token = f"Bearer bench-{self._sandboxes}"
+        headers = {"authorization": token, "content-type": "application/json", "host": "localhost"}
+        answer = self._engine.handle(Request(method, "/ai/batches", query, headers, body))
         if answer.status not in {200, 202} or not isinstance(answer.body, bytes):
             raise SystemExit(f"the engine answered {answer}")
         return answer.body
 
-    def queue(size: int) -> bytes:
-        number = next(numbers)
-        return ask(size, "POST", body=json.dumps({"prompts": [f"{number} {n} who?" for n in range(3)]}).encode())
 
-    first = {size: json.loads(queue(size))["id"] for size in sizes}
-
-    def read(size: int) -> bytes:
-        return ask(size, "GET", f"id={first[size]}")
-
-    def spent(count: int, action: Callable[[int], bytes], size: int) -> float:
-        began = process_time()
-        for _ in range(count):
-            action(size)
-        return (process_time() - began) * 1e6 / count
-
-    for size in sizes:
-        spent(size, queue, size)
-        spent(JOURNAL, read, size)  # both journals are full
-    found: dict[int, dict[str, list[float]]] = {size: {"queue": [], "status": []} for size in sizes}
-    for _ in range(ROUNDS):
-        for size in sizes:
-            found[size]["queue"].append(spent(QUEUED, queue, size))
-            found[size]["status"].append(spent(REQUESTS, read, size))
-    print(json.dumps(found))
+def _spent(count: int, action: Callable[[], object]) -> float:
+    """The CPU microseconds of the process while the action is called so many times."""
+    began = process_time()
+    for _ in range(count):
+        action()
+    return (process_time() - began) * 1e6
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    main(*sys.argv[1:])

@@ -110,18 +110,24 @@ def running(target: Target, cores: Sequence[int] = (SERVER_CORE,)) -> Iterator[R
             stop(process)
 
 
-def run_python(*arguments: str, cores: Sequence[int], what: str) -> str:
-    """The last line that a Python of its own prints; raises BenchError, saying that `what` could not be measured."""
+def run_python(*arguments: str, cores: Sequence[int], what: str, seconds: float = 120) -> str:
+    """The last line that a Python of its own prints; raises BenchError, saying that `what` could not be measured.
+
+    It is ended after so many seconds.
+    """
     with on_cores(*cores):
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, *arguments],
+                cwd=ROOT,
+                env=environment(),
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"{what} could not be measured in {seconds:.0f} seconds") from None
     if done.returncode:
         raise BenchError(f"{what} could not be measured: {done.stderr.strip()[-500:]}")
     return done.stdout.strip().splitlines()[-1]

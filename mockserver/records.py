@@ -5,7 +5,6 @@ garbage collection, so a record refers to nothing that refers to it.
 """
 
 import math
-from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -44,12 +43,6 @@ class CachingRecord(_Immutable, frozen=True, dict=True):
 def is_record(kind: Any) -> bool:
     """Whether it is a class of records, or a NamedTuple class."""
     return isinstance(kind, type) and (issubclass(kind, Record) or hasattr(kind, "_field_defaults"))
-
-
-def field_names(kind: Any) -> Sequence[str]:
-    """The fields of such a class, in order."""
-    names: tuple[str, ...] = kind.__struct_fields__ if issubclass(kind, Record) else kind._fields
-    return names
 
 
 def read_endless(value: Any) -> float:

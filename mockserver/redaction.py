@@ -29,7 +29,6 @@ _KEY_OWNERS = frozenset(
     {"access", "admin", "api", "app", "auth", "client", "functions", "master", "private", "secret", "subscription"}
 )
 _SCHEMES = frozenset(["apikey", "basic", "bearer", "digest", "key", "negotiate", "token"])
-_KEY = lazy_pattern(r"[0-9a-f]{32}")
 _ACCOUNT = lazy_pattern(r"\[redacted [0-9a-f]{32}\]")
 _ARGUMENT = lazy_pattern(r"([?&;]|^)([^=&;?#\s\"'<>]{1,100})=([^&;#\s\"'<>\\]++)")
 _USER_INFO = lazy_pattern(r"(?<=://)[^/?#\s\"'<>@\\]{1,2000}+@")
@@ -57,11 +56,6 @@ def _account_key(token: str) -> str:
 
 
 _known_key = lru_cache(maxsize=1024)(_account_key)
-
-
-def is_account_key(text: str) -> bool:
-    """Whether the text can be the key of an account."""
-    return _KEY.fullmatch(text) is not None
 
 
 def declare_secrets(names: Iterable[str]) -> None:

@@ -55,7 +55,7 @@ def nearest(word: str, known: Iterable[str], *, by_beginning: bool = True) -> st
     folded = {_folded(each): each for each in reversed(list(known))}
     wanted = _folded(word[:MAX_COMPARED])
     longer = [each for each in folded if each.startswith(wanted)] if by_beginning and len(wanted) > 1 else []
-    near = [min(longer, key=len)] if longer else difflib.get_close_matches(wanted, folded, n=1)
+    near = [min(longer, key=len)] if longer else difflib.get_close_matches(wanted, folded)
     return folded[near[0]] if near else ""
 
 

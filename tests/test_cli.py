@@ -395,3 +395,14 @@ def test_without_standard_output_and_error_a_subcommand_still_ends(args: list[st
     command = ["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-m", "mockserver", *args]
 
     assert subprocess.run(command, timeout=60, check=False).returncode == 0
+
+
+def test_json_for_programs_is_indented_by_two(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(loading, "build_engine", lambda settings: SimpleNamespace(services=SERVICES[:1]))
+
+    main(["operations", "--json"])
+
+    written = capsys.readouterr().out
+    assert written == json.dumps(json.loads(written), indent=2) + "\n"

@@ -55,6 +55,11 @@ def test_a_table_has_columns_as_wide_as_their_widest_cell() -> None:
     assert format_table([("a", "bb", ""), ("ccc", "d", "e")]) == ["a    bb", "ccc  d   e"]
 
 
+def test_a_table_has_as_many_cells_in_each_row() -> None:
+    with pytest.raises(ValueError, match="shorter than argument 1"):
+        format_table([("a", "b"), ("c",)])
+
+
 def test_a_location_has_dots_and_brackets() -> None:
     assert format_location(("a", 0, "b", 1)) == "a[0].b[1]"
     assert format_location(()) == ""

@@ -1,7 +1,8 @@
 """Records exchanges with an upstream where the sandbox's own are recorded, so that all reports see them."""
 
-from mockserver.engine.engine import DEFAULT_SANDBOX, SANDBOX_HEADER, Engine
+from mockserver.engine.engine import Engine
 from mockserver.engine.hits import count_hit
+from mockserver.engine.prepared import DEFAULT_SANDBOX, SANDBOX_HEADER
 from mockserver.errors import Violation
 from mockserver.http import Request, Response
 from mockserver.sandbox.manager import SandboxesFull

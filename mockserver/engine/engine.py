@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mockserver.api.call import Call
 from mockserver.api.provider import BoundOperation, owner_of_path
 from mockserver.engine.hits import count_hit
+from mockserver.engine.prepared import Preparation, PreparedRequest, sandbox_name
 from mockserver.engine.refusals import (
     bad_credential,
     no_room,
@@ -22,14 +23,13 @@ from mockserver.engine.refusals import (
 from mockserver.errors import NeedsThread, Reason, Refusal, StoreUnavailable, Violation
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
-from mockserver.openapi.requests import JsonBody, check_reply, is_encoded, parse_input, parse_valid_json, takes_form
+from mockserver.openapi.requests import check_reply, is_encoded, parse_input, takes_form
 from mockserver.openapi.responses import VIOLATIONS_HEADER, documented_reply, problem, violations_text
-from mockserver.openapi.router import RouteMatch, Router
-from mockserver.openapi.security import BEARER, missing_scheme, read_credential, read_token
+from mockserver.openapi.security import missing_scheme
 from mockserver.redaction import declare_secrets
 from mockserver.sandbox.accounts import RESERVED_STATUS, Account, reserved_status
 from mockserver.sandbox.journal import ON_DEMAND
-from mockserver.sandbox.manager import SandboxesFull, SandboxManager, shortened_name
+from mockserver.sandbox.manager import SandboxesFull, SandboxManager
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
 from mockserver.workers import Workers
@@ -42,9 +42,7 @@ else:
     overrides = lazy_module("mockserver.engine.overrides")
     recorded = lazy_module("mockserver.engine.recorded")
 
-SANDBOX_HEADER = "x-mock-sandbox"
 EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
-DEFAULT_SANDBOX = "default"
 
 FOREIGN_BYTES, LISTED_AT_ONCE = 8192, 100
 """If other documents are served, a larger body or a sandbox with more items needs a thread."""
@@ -81,10 +79,9 @@ class Engine:
         self.observer: Callable[[Sandbox, str, int, str, float], None] | None = None
         """Called for each exchange with sandbox, operation, status, reason and seconds, if it is logged or measured."""
         self._by_operation = {service.operation: service for service in services}
-        self._router = Router(self._by_operation)
-        schemes = {scheme for each in services for requirement in each.operation.security for scheme in requirement}
-        self._key_schemes = tuple(sorted(schemes - {BEARER}))
-        declare_secrets(scheme.name for scheme in self._key_schemes)
+        self._is_shared = sandboxes.is_shared
+        self._preparation = Preparation(self._by_operation)
+        declare_secrets(scheme.name for scheme in self._preparation.key_schemes)
         self._has_foreign = any(each.operation.is_foreign for each in services)
         self._costly = tuple({each.provider.costly for each in services if each.provider and each.provider.costly})
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.threaded_prefixes})
@@ -94,50 +91,45 @@ class Engine:
         """The scenarios, read at the first access."""
         return self._read_scenarios()
 
-    def parse_body(self, request: Request) -> JsonBody | None:
-        """The valid JSON body of a request to a path without parameters; None for others, which `handle` parses."""
-        match = self._router.concrete(request.method, request.path)
-        return parse_valid_json(match.operation, request) if match is not None else None
+    def prepare(self, request: Request, *, parses: bool = True) -> PreparedRequest:
+        """What the request says of itself, for `handle`. Unless it `parses`, the body is left to that."""
+        return self._preparation.prepare(request, parses=parses)
 
-    def handle(self, request: Request, body: JsonBody | None = None) -> Response:
+    def handle(self, request: Request, prepared: PreparedRequest | None = None) -> Response:
         """Answers one request inside its sandbox's transaction, so requests to one sandbox are serialised.
 
         Order: route, sandbox, stubs and Prefer, credential, credits, input, handler, response check, faults, journal. A
-        Refusal becomes the documented error; other exceptions propagate. `body` is what `parse_body` has returned.
+        Refusal becomes the documented error; other exceptions propagate. `prepared` is what `prepare` has returned.
         """
         started = perf_counter()
-        match, service, refusal = self._route(request)
-        token = self._token(request, match)
+        if prepared is None:
+            prepared = self.prepare(request, parses=False)
+        service, refusal = prepared.service, prepared.refusal
         try:
-            sandbox = self._sandbox(request, match, token)
+            sandbox = self._sandbox(prepared)
         except SandboxesFull as full:
             return no_room(full)
         with sandbox.transaction:
             now = sandbox.clock.now()
-            outcome = call = None
+            outcome = call = response = None
             try:
-                if refusal is not None:
+                if service is None:
+                    assert refusal is not None
                     raise refusal
-                assert service is not None and match is not None
-                if sandbox.record.rules or "prefer" in request.headers or "__" in request.query:
-                    outcome = overrides.find_override(
-                        service, request, sandbox, now, heeds_preference=self.settings.magic,
-                        mends=not self.settings.strict,
-                    )  # fmt: skip
-                    body = None  # a stub may change the request
-                    if outcome.is_preferred_success and service.operation.is_foreign:  # only for valid requests
-                        self._valid_call(service, match, outcome.request, sandbox, now, token)
-                response = outcome.reply if outcome else None
-                asked = outcome.request if outcome else request
-                if response is None and service.replay is not None:
-                    response = service.replay(service, match, asked, sandbox, now)
+                asked = request
+                if sandbox.current.value.rules or "prefer" in request.headers or "__" in request.query:
+                    outcome = self._override(service, prepared, request, sandbox, now)
+                    response, asked = outcome.reply, outcome.request
+                    prepared = prepared.without_body()  # a stub may change the request
+                if response is None and service.replay is not None and prepared.match is not None:
+                    response = service.replay(service, prepared.match, asked, sandbox, now)
                 if response is None:
-                    found = self._valid_call(service, match, asked, sandbox, now, token, body)
+                    found = self._valid_call(service, prepared, asked, sandbox, now)
                     if isinstance(found, Response):
                         response = found
                     else:
-                        call = found
-                        response = service.handler(call) if service.handler else canned.response_without_handler(call)
+                        call, handler = found, service.handler or canned.response_without_handler
+                        response = handler(call)
             except Refusal as raised:
                 refusal = raised.without_frames()
                 response = self._refused(service, request, refusal)
@@ -151,6 +143,18 @@ class Engine:
                 self.settle(sandbox)
         return response
 
+    def _override(
+        self, service: BoundOperation, prepared: PreparedRequest, request: Request, sandbox: Sandbox, now: float
+    ) -> "overrides.Override":
+        """What the request's preferences and the sandbox's rules select; raises Refusal."""
+        settings = self.settings
+        outcome = overrides.find_override(
+            service, request, sandbox, now, heeds_preference=settings.magic, mends=not settings.strict
+        )
+        if outcome.is_preferred_success and service.operation.is_foreign:  # only for valid requests
+            self._valid_call(service, prepared.without_body(), outcome.request, sandbox, now)
+        return outcome
+
     def _count_demanded(self, service: BoundOperation | None, sandbox: Sandbox, response: Response) -> None:
         if service is not None and response.source in ON_DEMAND:
             sandbox.after_commit(partial(count_hit, self.demanded, service.operation.key, response.status))
@@ -158,9 +162,10 @@ class Engine:
     def refuse(self, request: Request, refusal: Refusal) -> Response:
         """The response to a request that was rejected before it was read completely, e.g. 413. It is in the journal."""
         started = perf_counter()
-        match, service, _ = self._route(request)
+        prepared = self.prepare(request, parses=False)
+        service = prepared.service
         try:
-            sandbox = self.open_sandbox(request, self._token(request, match))
+            sandbox = self.sandboxes.open(prepared.sandbox, by_token=prepared.by_token)
         except SandboxesFull as full:
             return no_room(full)
         with sandbox.transaction:
@@ -169,7 +174,7 @@ class Engine:
 
     def unavailable(self, request: Request, problem: StoreUnavailable) -> Response:
         """The response while the store does not work. It is in no journal."""
-        return self._refused(self._route(request)[1], request, store_refusal(problem))
+        return self._refused(self.prepare(request, parses=False).service, request, store_refusal(problem))
 
     def _recorded(  # noqa: PLR0917  the hot path
         self,
@@ -187,12 +192,13 @@ class Engine:
             key, provider = service.operation.key, service.provider
         else:
             key, provider = "", owner_of_path(request.path, refusal, self._by_operation)
-        if provider is not None and provider.add_headers is not None:
-            response = provider.add_headers(request, sandbox, response, self.settings, call)
+        add_headers = provider.add_headers if provider is not None else None
+        if add_headers is not None:
+            response = add_headers(request, sandbox, response, self.settings, call)
         if sandbox.was_evicted:
             response = response.with_headers(*self.eviction_headers(sandbox))
         status, journal = response.status, sandbox.journal
-        if self.sandboxes.is_shared:  # the transaction may run again
+        if self._is_shared:  # the transaction may run again
             sandbox.after_commit(partial(count_hit, self.met, key, status))
         else:
             count_hit(self.met, key, status)
@@ -229,20 +235,20 @@ class Engine:
 
     def takes_form(self, request: Request) -> bool:
         """Whether the operation takes a multipart form. Called before the body of `request` is read."""
-        service = self._route(request)[1]
+        service = self.prepare(request, parses=False).service
         return service is not None and takes_form(service.operation, request.headers)
 
     def may_send_form(self, request: Request) -> bool:
         """Whether the form should be read: its content coding is supported, and its credential is valid."""
-        match, service, _ = self._route(request)
-        if match is None or service is None or is_encoded(request.headers):
+        prepared = self.prepare(request, parses=False)
+        service = prepared.service
+        if service is None or is_encoded(request.headers):
             return False
         if service.operation.is_open:
             return True
-        token = self._token(request, match)
         try:
-            sandbox = self._sandbox(request, match, token)
-            self._admit(service, request, sandbox, sandbox.clock.now(), token)
+            sandbox = self._sandbox(prepared)
+            self._admit(service, request, sandbox, sandbox.clock.now(), prepared.token)
         except (Refusal, SandboxesFull):
             return False
         except NeedsThread:  # its balance takes long to compute: the form is read, and then it is asked in a thread
@@ -251,20 +257,14 @@ class Engine:
 
     def lane(self, request: Request) -> str:
         """The name of the request's sandbox, which is not created."""
-        match, _, _ = self._route(request)
-        key = match.arguments.get(match.operation.sandbox_parameter) if match else None
-        return self.sandboxes.name_of(key) or sandbox_name(request, self._token(request, match))[0]
+        prepared = self.prepare(request, parses=False)
+        match, facts = prepared.match, prepared.facts
+        key = match.arguments.get(facts.sandbox_parameter) if match and facts else None
+        return self.sandboxes.name_of(key) or prepared.sandbox
 
     def serves(self, path: str) -> bool:
         """Whether an operation has this path, with any method."""
-        return self._router.knows(path)
-
-    def _route(self, request: Request) -> tuple[RouteMatch | None, BoundOperation | None, Refusal | None]:
-        try:
-            match = self._router.match(request.method, request.path)
-        except Refusal as refusal:
-            return None, None, refusal.without_frames()
-        return match, self._by_operation[match.operation], None
+        return self._preparation.router.knows(path)
 
     def open_sandbox(self, request: Request, token: str | None) -> Sandbox:
         """The sandbox that the request names; raises SandboxesFull."""
@@ -280,54 +280,42 @@ class Engine:
         """The token's account in the sandbox; None if no provider accepts the token."""
         return sandbox.accounts.find(token, sandbox.clock.now(), magic=self.settings.magic)
 
-    def _token(self, request: Request, match: RouteMatch | None) -> str | None:
-        """The credential that names account and sandbox: a token or a key, as the document of the operation says.
-
-        Where no operation asks for one, a credential that any operation knows still names the sandbox.
-        """
-        if match is None or not match.operation.takes_credential:
-            found = (scheme.read(request) for scheme in self._key_schemes)
-            return read_token(request) or next(filter(None, found), None) if self._key_schemes else read_token(request)
-        if match.operation.takes_token_only:
-            return read_token(request)
-        return read_credential(match.operation.security, request)
-
-    def _sandbox(self, request: Request, match: RouteMatch | None, token: str | None) -> Sandbox:
+    def _sandbox(self, prepared: PreparedRequest) -> Sandbox:
         """The sandbox whose key is in the path (presigned URLs), else the one that the request names."""
-        if match is not None and match.operation.sandbox_parameter:
-            found = self.sandboxes.find(match.arguments[match.operation.sandbox_parameter])
+        match, facts = prepared.match, prepared.facts
+        if match is not None and facts is not None and facts.sandbox_parameter:
+            found = self.sandboxes.find(match.arguments[facts.sandbox_parameter])
             if found is not None:
                 return found
-        return self.open_sandbox(request, token)
+        return self.sandboxes.open(prepared.sandbox, by_token=prepared.by_token)
 
-    def _valid_call(  # noqa: PLR0917  the hot path
-        self,
-        service: BoundOperation,
-        match: RouteMatch,
-        request: Request,
-        sandbox: Sandbox,
-        now: float,
-        token: str | None,
-        body: JsonBody | None = None,
+    def _valid_call(
+        self, service: BoundOperation, prepared: PreparedRequest, request: Request, sandbox: Sandbox, now: float
     ) -> Call | Response:
         """The call of a valid request, or the response that its token selects; raises Refusal."""
-        operation, provider = service.operation, service.provider
+        operation, provider, token = service.operation, service.provider, prepared.token
+        match, facts, body, strict = prepared.match, prepared.facts, prepared.body, self.settings.strict
+        assert match is not None and facts is not None
         account = None
-        if not operation.is_open or (token is not None and operation.takes_credential):
+        if not facts.is_open or (token is not None and facts.takes_credential):
             if token and token.startswith(RESERVED_STATUS) and self.settings.magic:
                 status, name = reserved_status(token), provider.name if provider else ""
                 if status and sandbox.accounts.find(token, now, magic=True, provider=name):
                     return overrides.forced_reply(operation, status, key=sandbox.ids.salt)
             account = self._admit(service, request, sandbox, now, token)
-            if provider is not None and provider.admission is not None:
-                provider.admission(operation, sandbox, account, now, self.settings)
-        found = parse_input(operation, request, match.arguments, strict=self.settings.strict, body=body)
-        call = Call(
-            operation, request, sandbox, now, account, found.arguments, found.body, service.world, found.canonical
-        )
-        violations = found.violations
-        if violations:
-            violations = relevant_violations(service, found)
+            admission = provider.admission if provider is not None else None
+            if admission is not None:
+                admission(operation, sandbox, account, now, self.settings)
+        violations: list[Violation] = []
+        if body is not None and not (facts.has_parameters or (strict and request.query)):
+            call = Call(operation, request, sandbox, now, account, {}, body.value, service.world, body.canonical)
+        else:
+            found = parse_input(operation, request, match.arguments, strict=strict, body=body)
+            call = Call(
+                operation, request, sandbox, now, account, found.arguments, found.body, service.world, found.canonical
+            )
+            if found.violations:
+                violations = relevant_violations(service, found)
         if service.check is not None:
             violations = [*violations, *service.check(with_valid_fields(call, found) if violations else call)]
         if violations:
@@ -391,9 +379,3 @@ class Engine:
                 headers = self._violations_header(broken) or (((VIOLATIONS_HEADER, said),) if said else ())
                 return problem(500, "Undocumented Reply", detail).with_headers(*headers)
         return response
-
-
-def sandbox_name(request: Request, token: str | None) -> tuple[str, bool]:
-    """The request's sandbox (its `X-Mock-Sandbox`, else its token, else `default`), and whether that is its token."""
-    named = request.headers.get(SANDBOX_HEADER)
-    return shortened_name(named or token or DEFAULT_SANDBOX), not named and bool(token)

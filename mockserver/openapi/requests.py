@@ -82,21 +82,26 @@ def parse_input(
     return ParsedInput(arguments, value, canonical, violations)
 
 
-def parse_valid_json(operation: Operation, request: Request) -> JsonBody | None:
-    """The JSON body of a request, if its media type is stated as in the bundled document, and the body is valid.
+def early_contents(operation: Operation) -> Mapping[str, Content]:
+    """The contents of JSON bodies for `parse_valid_json`, by media type as the bundled document states it."""
+    if operation.is_foreign:
+        return {}
+    return {media_type: content for media_type, content in (operation.body or {}).items() if content.is_json}
 
-    None for any other, which `parse_input` judges.
-    """
-    headers = request.headers
-    content = operation.body.get(headers.get("content-type", "")) if operation.body else None
-    if content is None or not content.is_json or operation.is_foreign or "content-encoding" in headers:
+
+def parse_valid_json(content: Content, request: Request) -> JsonBody | None:
+    """The JSON body of a request with this content; None unless it is valid, which `parse_input` judges."""
+    if "content-encoding" in request.headers:
         return None
     try:
         value, canonical = _parse_json(content, request.body)
     except (JsonError, orjson.JSONEncodeError):
         return None
-    if content.schema is not None and not content.schema.fast_accepts(value):
-        return None
+    schema = content.schema
+    if schema is not None:
+        accepts = schema.fast_accepts
+        if not accepts(value):
+            return None
     return JsonBody(value, canonical)
 
 

@@ -99,7 +99,7 @@ class _RecordCell:
 
 def _field(name: str) -> Any:
     """An attribute of a sandbox that is a field of its record."""
-    return property(attrgetter(f"_record.value.{name}"), lambda sandbox, value: sandbox.change(**{name: value}))
+    return property(attrgetter(f"current.value.{name}"), lambda sandbox, value: sandbox.change(**{name: value}))
 
 
 class Sandbox:
@@ -112,14 +112,8 @@ class Sandbox:
     is_set_up: bool = _field("is_set_up")
     is_named_by_token: bool = _field("is_named_by_token")
 
-    used = 0
-    """When it was last used, as a count of all sandboxes' uses."""
     lasting = frozenset({RECORD})
     """The collections that a reset of the state does not empty."""
-    outbox: Outbox | None = None
-    """None until a batch has a callback."""
-    was_evicted = False
-    """Whether an earlier sandbox of this name was evicted, which no response has reported yet."""
 
     def __init__(  # noqa: PLR0917  made in one place
         self,
@@ -135,6 +129,12 @@ class Sandbox:
 
         `journals` bounds the journals of all sandboxes together, `bodies` the memory of their large batches.
         """
+        self.used = 0
+        """When it was last used, as a count of all sandboxes' uses."""
+        self.outbox: Outbox | None = None
+        """None until a batch has a callback."""
+        self.was_evicted = False
+        """Whether an earlier sandbox of this name was evicted, which no response has reported yet."""
         self.bodies = bodies or BodySpace()
         self.name = name
         self._store = store
@@ -144,7 +144,7 @@ class Sandbox:
         self._defaults = defaults
         self._deferred_free = deferred_free
         self._own_defaults = defaults.of(own)
-        self._record = self._open_record(self._initial_record(own))
+        self.current = self._open_record(self._initial_record(own))
         if self.own != own:
             self._own_defaults = defaults.of(self.own)
         self._open()
@@ -161,11 +161,11 @@ class Sandbox:
     @property
     def record(self) -> SandboxRecord:
         """Its state beside the collections."""
-        return self._record.value
+        return self.current.value
 
     def change(self, **fields: Any) -> None:
         """Replace the record by one with these fields."""
-        self._record.change(**fields)
+        self.current.change(**fields)
 
     @property
     def shown_name(self) -> str:
@@ -344,7 +344,7 @@ class Sandbox:
 
     def _cell(self, name: str) -> Cell[Any]:
         """A field of the record."""
-        return _RecordCell(self._record, name)
+        return _RecordCell(self.current, name)
 
     def _open_collection(self, name: str, type_: type[Value]) -> Collection[Value]:
         del type_  # The store knows it from the provider's declaration.

@@ -12,9 +12,9 @@ request. A request needs none if its message is whole and the application can an
 - If the application declines, the request becomes the conversation that it would have been, and what was read is
   replayed. The same happens to a body that is not whole within GATHER_SECONDS, so all bounds on slow bodies hold.
 
-A round has five steps: parse what all connections have received, parse and validate small JSON bodies, make all
-responses, encode them, send them. Each step's code and data then stay in the processor's caches, which saves a fourth
-of the time; and no client that got its response interrupts the others with its next request.
+A round has five steps: parse what all connections have received, prepare all requests (operation, credential, small
+JSON bodies), make all responses, encode them, send them. Each step's code and data then stay in the processor's caches,
+which saves a fourth of the time; and no client that got its response interrupts the others with its next request.
 
 With a shared store, no response is sent before what its request has changed is committed. One commit for many requests
 takes little longer than one for each, so it waits while rounds bring further requests. If it fails, the requests become
@@ -33,9 +33,9 @@ from typing import Any, Protocol, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from mockserver.engine.prepared import PreparedRequest
 from mockserver.http import EMPTY_STATUSES, Request, Response
 from mockserver.lazy import lazy_pattern
-from mockserver.openapi.requests import JsonBody
 from mockserver.percent import unquote
 from mockserver.server.socket import CoalescingTransport
 from mockserver.stores import GroupCommit
@@ -48,8 +48,8 @@ GATHER_SECONDS = 0.02
 WAITING_BYTES = 16 * 1024
 """A larger body does not wait for the end of the round, so that few of them are in memory."""
 
-PARSED_TOGETHER, PARSED_BYTES = 64, 4 * 1024
-"""The most bodies that are parsed before the responses to their requests are made, and the most bytes of each."""
+PREPARED_TOGETHER, PREPARED_BYTES = 64, 4 * 1024
+"""The most requests that are prepared before the responses to them are made, and the most bytes of each body."""
 
 MAX_GROUP = 64
 """Requests that are committed together without a look for more."""
@@ -74,10 +74,14 @@ class AnswersAtOnce(Protocol):
     def max_direct_body(self) -> int:
         """The most bytes of a body that it answers at once."""
 
-    def parse_body(self, request: Request) -> JsonBody | None:
-        """The request's JSON body, for `respond`; None if that has to parse it. Changes nothing."""
+    @property
+    def responds(self) -> bool:
+        """Whether `respond` may have responses; else every request needs a conversation."""
 
-    def respond(self, request: Request, body: JsonBody | None = None) -> Response | None:
+    def prepare(self, request: Request) -> PreparedRequest | None:
+        """What a request says of itself, for `respond`; None where that has to find it out. Changes nothing."""
+
+    def respond(self, request: Request, prepared: PreparedRequest | None = None) -> Response | None:
         """The response; None, with nothing done, if the request needs a conversation."""
 
     @property
@@ -175,6 +179,8 @@ class DirectAnswers:
 
     def respond(self, request: Request) -> Response | None:
         """The response; None if the request needs a conversation."""
+        if not self.app.responds:
+            return None
         response = self._respond(request)
         if self._group is not None:
             ticket = self._group.latest
@@ -182,9 +188,9 @@ class DirectAnswers:
             return response if ticket is None or ticket.is_committed else None
         return response
 
-    def _respond(self, request: Request, body: JsonBody | None = None) -> Response | None:
+    def _respond(self, request: Request, prepared: PreparedRequest | None = None) -> Response | None:
         try:
-            return self.app.respond(request, body)
+            return self.app.respond(request, prepared)
         except Exception:  # which the conversation meets again, where it harms no other connection
             return None
 
@@ -194,12 +200,8 @@ class DirectAnswers:
             self._waiting[0].loop.call_soon(self._answer)
             return
         waiting, self._waiting, self._looked_at = self._waiting, [], 0
-        if self._group is None:
-            responses = [(each, self._respond(*given)) for each, given in self._requests(waiting)]
-        else:
-            responses = self._committed_responses(self._group, waiting)
         encoded = []
-        for connection, response in responses:
+        for connection, response in self._responses(waiting):
             try:
                 encoded.append((connection.transport, connection.answer_whole(response)))
             except Exception:  # which ends only its own connection
@@ -209,20 +211,27 @@ class DirectAnswers:
             if data is not None:
                 transport.send(data)
 
-    def _requests(
-        self, waiting: Sequence["DirectProtocol"]
-    ) -> Iterator[tuple["DirectProtocol", tuple[Request, JsonBody | None]]]:
-        """The whole requests of these connections, with their bodies if they were parsed."""
-        for start in range(0, len(waiting), PARSED_TOGETHER):
-            some = [each for each in waiting[start : start + PARSED_TOGETHER] if each.whole is not None]
-            parse = self._parse_body if len(some) > 1 else _parse_nothing
-            yield from [(each, (each.whole, parse(each.whole))) for each in some if each.whole is not None]
+    def _responses(self, waiting: Sequence["DirectProtocol"]) -> list[tuple["DirectProtocol", Response | None]]:
+        if not self.app.responds:
+            return [(each, None) for each in waiting if each.whole is not None]
+        if self._group is None:
+            return [(each, self._respond(*given)) for each, given in self._prepared(waiting)]
+        return self._committed_responses(self._group, waiting)
 
-    def _parse_body(self, request: Request) -> JsonBody | None:
-        if not 0 < len(request.body) <= PARSED_BYTES:
+    def _prepared(
+        self, waiting: Sequence["DirectProtocol"]
+    ) -> Iterator[tuple["DirectProtocol", tuple[Request, PreparedRequest | None]]]:
+        """The whole requests of these connections, prepared if there are several."""
+        for start in range(0, len(waiting), PREPARED_TOGETHER):
+            some = [each for each in waiting[start : start + PREPARED_TOGETHER] if each.whole is not None]
+            prepare = self._prepare if len(some) > 1 else _prepare_nothing
+            yield from [(each, (each.whole, prepare(each.whole))) for each in some if each.whole is not None]
+
+    def _prepare(self, request: Request) -> PreparedRequest | None:
+        if len(request.body) > PREPARED_BYTES:
             return None
         try:
-            return self.app.parse_body(request)
+            return self.app.prepare(request)
         except Exception:  # which `respond` meets again
             return None
 
@@ -231,14 +240,14 @@ class DirectAnswers:
     ) -> list[tuple["DirectProtocol", Response | None]]:
         """The responses, after one commit for all of them; None where it failed."""
         found = []
-        for each, given in self._requests(waiting):
+        for each, given in self._prepared(waiting):
             found.append((each, self._respond(*given), group.latest))
         group.commit()
         return [(each, answer if ticket is None or ticket.is_committed else None) for each, answer, ticket in found]
 
 
-def _parse_nothing(_request: Request) -> None:
-    """A body is parsed in its turn."""
+def _prepare_nothing(_request: Request) -> None:
+    """A request is prepared in its turn."""
 
 
 class DirectProtocol(HttpToolsProtocol):

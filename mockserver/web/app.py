@@ -10,11 +10,11 @@ from starlette.applications import Starlette
 
 from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
+from mockserver.engine.prepared import PreparedRequest
 from mockserver.engine.upkeep import Upkeep
 from mockserver.errors import StoreUnavailable
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
-from mockserver.openapi.requests import JsonBody
 from mockserver.settings.table import Settings, replica_of
 from mockserver.stores import GroupCommit
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
@@ -98,15 +98,19 @@ class MockServer(Starlette):
         """The engine."""
         return self._engine
 
-    def parse_body(self, request: Request) -> JsonBody | None:
-        """The valid JSON body of a request, for `respond`; see Engine.parse_body."""
-        return self._engine.parse_body(request)
+    @property
+    def responds(self) -> bool:
+        """Whether the gateway alone answers requests, so that `respond` may have responses."""
+        return self._log is None and self._is_bare
 
-    def respond(self, request: Request, body: JsonBody | None = None) -> Response | None:
-        """The response to a whole request, if the gateway alone answers it and has one; see Gateway.respond."""
-        if self._log is not None or self.user_middleware or self.router.routes or self.exception_handlers:
-            return None
-        return self._dispatch.respond(request, body)
+    def prepare(self, request: Request) -> PreparedRequest | None:
+        """What a request says of itself, for `respond`; None where that has to find it out. Changes nothing."""
+        return self._dispatch.prepare(request)
+
+    def respond(self, request: Request, prepared: PreparedRequest | None = None) -> Response | None:
+        """The response to a whole request if the application `responds` and has one; see Gateway.respond."""
+        dispatch = self._dispatch
+        return dispatch.respond(request) if prepared is None else dispatch.gateway.respond(request, prepared)
 
     @property
     def group(self) -> GroupCommit | None:
@@ -207,14 +211,18 @@ class _Dispatch:
             await self._engine.workers.run(own_lane(), build)
         await build()(scope, receive, send)
 
-    def respond(self, request: Request, body: JsonBody | None) -> Response | None:
+    def prepare(self, request: Request) -> PreparedRequest | None:
+        """See Gateway.prepare; None for a request that it does not answer."""
+        path = request.path
+        return None if path in self._pages or path.startswith(ADMIN_PREFIX) else self.gateway.prepare(request)
+
+    def respond(self, request: Request) -> Response | None:
         """The response to a request for health or an operation; None for all else, or where the gateway has none."""
         path = request.path
-        if path in self._pages or path.startswith(ADMIN_PREFIX):
-            if path == "/health" and request.method in {"GET", "HEAD"}:  # a conversation would take several rounds
-                return HEALTH[path]
-            return None
-        return self.gateway.respond(request, body)
+        if path == "/health" and request.method in {"GET", "HEAD"}:  # a conversation would take several rounds
+            return HEALTH[path]
+        prepared = self.prepare(request)
+        return None if prepared is None else self.gateway.respond(request, prepared)
 
     def stop(self) -> None:
         """Have /ready answer 503 from now on."""

@@ -9,10 +9,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from mockserver.engine.engine import Engine
+from mockserver.engine.prepared import PreparedRequest
 from mockserver.errors import Conflict, Reason, Refusal, StoreUnavailable
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
-from mockserver.openapi.requests import JsonBody
 from mockserver.openapi.responses import problem
 from mockserver.redaction import shown_path
 from mockserver.settings.parse import CORS_OFF
@@ -120,28 +120,34 @@ class Gateway:
         else:
             await self._deliver_with_faults(response, scope, receive, send)
 
-    def respond(self, request: Request, body: JsonBody | None = None) -> Response | None:
-        """The response to a whole request; None, with nothing done, if the event loop should not wait for it,
-        or if its origin, a form or a browser needs more work. `body` is what `Engine.parse_body` has returned.
+    def prepare(self, request: Request) -> PreparedRequest | None:
+        """What a whole request says of itself, for `respond`; changes nothing.
+
+        None if the event loop should not wait for its answer, or if its origin, a form or a browser needs more work.
+        """
+        headers, size = request.headers, len(request.body)
+        if (self._cors is not None and "origin" in headers) or _becomes_a_page(headers):
+            return None
+        if size > self.max_direct_body or _is_multipart(headers) or self._engine.is_slow(request):
+            return None
+        return self._engine.prepare(request)
+
+    def respond(self, request: Request, prepared: PreparedRequest) -> Response | None:
+        """The response to a request that `prepare` has prepared; None, with nothing done, if the event loop should not
+        wait for it.
 
         With a shared store it may be sent when `group` has committed what it waits for.
         """
-        headers = request.headers
-        if (self._cors is not None and "origin" in headers) or _becomes_a_page(headers):
-            return None
-        if len(request.body) > self.max_direct_body or _is_multipart(headers):
-            return None
-        if self._engine.is_slow(request) or (self._workers.lanes and self._is_queued(request)):
+        if self._workers.lanes and self._is_queued(request):
             return None
         if self.turns.is_counting and not self.turns.is_free(_size(request)):
             return None
-        parsed = () if body is None else (body,)
         since = perf_counter()
         try:
             if self.group is None:
-                response = self._attempt(request, self._engine.handle, *parsed)
+                response = self._attempt(request, self._engine.handle, prepared)
             else:
-                response = self.group.run(self._attempt, request, self._engine.handle, *parsed)
+                response = self.group.run(self._attempt, request, self._engine.handle, prepared)
         except Conflict:
             return None
         self.turns.count(since)
@@ -237,7 +243,7 @@ class Gateway:
         """Whether the request's sandbox is busy."""
         return bool(self._workers.lanes) and self._engine.lane(request) in self._workers.lanes
 
-    def _attempt(self, request: Request, answer: Answer, *more: JsonBody) -> Response:
+    def _attempt(self, request: Request, answer: Answer, *more: PreparedRequest) -> Response:
         """The response, also to what fails; raises Conflict if another process has changed the sandbox meanwhile.
 
         `more` is given to `answer` beside the request.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from batch_client import chats
 from builders import make_document
+from document import DOCUMENT
 from foreign import foreign_engine
 from openai import OpenAI
 from proxies import Servers
@@ -17,7 +19,6 @@ from proxies import Servers
 from mockserver.cli import main
 from mockserver.contract.drift.differences import Difference
 from mockserver.contract.drift.proposals import propose_overlay
-from mockserver.engine.build import bundled_path
 
 FAST = ("--rate", "10000", "--max-requests", "1000", "--agentfirst-version", "2026-04")
 
@@ -38,7 +39,7 @@ def found_in(report: Any) -> set[tuple[str, str, str]]:
 
 def changed_spec(folder: Path, change: Callable[[Any], None]) -> str:
     """A copy of the bundled document with a change."""
-    document = yaml.safe_load(bundled_path("openapi.yaml").read_text())
+    document = deepcopy(DOCUMENT)
     change(document)
     path = folder / "changed.json"
     path.write_text(json.dumps(document))

@@ -12,7 +12,7 @@ from mockserver.openapi.generate import steps
 from mockserver.openapi.schema import alternatives
 from mockserver.providers.agilecloud import files, rate_limit, request_ids, usage
 from mockserver.providers.agilecloud.batches import input as batch_input
-from mockserver.providers.agilecloud.batches import run
+from mockserver.providers.agilecloud.batches import results
 from mockserver.providers.agilecloud.chat import logprobs, operations, tools
 from mockserver.providers.agilecloud.prompts import renderer, template
 from mockserver.sandbox import blobs, journal, manager
@@ -84,7 +84,7 @@ PAGE = re.sub(r"\s+", " ", (DOCS / "limits.md").read_text("utf-8"))
         ),
         ("A sandbox counts {:,} different requests", (request_ids.MAX_ASKED,)),
         ("Blank lines of a batch file are skipped, up to {:,} of them", (batch_input.MAX_BLANK_LINES,)),
-        ("change places within windows of {}", (run.WINDOW,)),
+        ("change places within windows of {}", (results.WINDOW,)),
         (
             "has up to {} MB; other files have any name and up to {} MB",
             (files.MAX_BATCH_FILE, files.MAX_FILE),

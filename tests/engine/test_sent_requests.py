@@ -1,12 +1,13 @@
 """Callbacks and webhooks of any document: sent as it says, the same on every run, and seen in the inbox."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from builders import make_document, make_operation, make_settings, write_json
+from builders import ask, make_document, make_engine, make_operation, make_settings, write_json
 from receiver import receiving
 
 from mockserver.server.process import ThreadedServer
@@ -106,3 +107,45 @@ def test_a_webhook_is_sent_when_the_test_asks_for_it(tmp_path: Path) -> None:
     assert "newPet" in unknown.text
     assert large.status_code == 413
     assert receiver.is_left_alone()
+
+
+def outbox(settings: dict[str, Any], *, status: str = "201", code: int = 201) -> list[Any]:
+    """The callbacks after one request, without a server."""
+    engine = make_engine(callbacks="inbox", **settings)
+    headers = {"prefer": f"code={code}"} if code != int(status) else {}
+    assert ask(engine, "POST", "/subscriptions", json={"url": "http://localhost:1/x"}, headers=headers).status == code
+    return [*engine.sandboxes.open("test").open_outbox().every()]
+
+
+@pytest.mark.parametrize(("status", "count"), [("200", 1), ("201", 1), ("299", 1), ("300", 0), ("404", 0)])
+def test_callbacks_are_sent_after_a_success(tmp_path: Path, status: str, count: int) -> None:
+    operation = make_operation("subscribe", status=status, schema={"type": "object"})
+
+    assert len(outbox({"spec": spec(tmp_path, **operation)}, status=status, code=int(status))) == count
+
+
+def test_a_callback_is_due_at_once_and_has_the_documents_method_and_body(tmp_path: Path) -> None:
+    example = {"requestBody": {"content": {"application/json": {"example": {"a": 1}}}}}
+    callbacks = {"told": {TARGET: {"put": example, "delete": {}}}}
+
+    put, delete = outbox({"spec": spec(tmp_path, callbacks=callbacks)})
+
+    assert (put.target, put.method, put.media_type, put.payload) == (
+        "http://localhost:1/x/told", "PUT", "application/json", b'{"a":1}',
+    )  # fmt: skip
+    assert (delete.method, delete.media_type, delete.payload) == ("DELETE", "", b"")
+    assert put.due == delete.due == 1775952000.0
+    assert put.id != delete.id
+
+
+@pytest.mark.parametrize(("strict", "value"), [(False, "mended"), (True, "done?")])
+def test_an_example_that_does_not_fit_its_schema_is_mended_unless_the_server_is_strict(
+    tmp_path: Path, strict: bool, value: str
+) -> None:
+    schema = {"properties": {"event": {"enum": ["mended"]}}}
+    body = {"content": {"application/json": {"schema": schema, "example": {"event": "done?"}}}}
+    callbacks = {"told": {TARGET: {"post": {"requestBody": body}}}}
+
+    [callback] = outbox({"spec": spec(tmp_path, callbacks=callbacks), "strict": strict})
+
+    assert json.loads(callback.payload) == {"event": value}

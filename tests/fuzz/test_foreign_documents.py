@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from builders import make_settings
 from foreign import SAMPLES
-from schemathesis_runs import TIMEOUT
+from schemathesis_runs import ENVIRONMENT, TIMEOUT
 
 from mockserver.openapi.loading.read import main_file
 from mockserver.server.process import ThreadedServer
@@ -36,7 +36,7 @@ def test_schemathesis_finds_no_answer_that_breaks_the_document(document: Path, t
                 "--seed=4024", "--max-examples=10", "--generation-database=none",
             ],
             cwd=tmp_path,
-            env=os.environ | {"NO_PROXY": "*", "HYPOTHESIS_STORAGE_DIRECTORY": str(tmp_path)},
+            env=os.environ | ENVIRONMENT,
             capture_output=True,
             text=True,
             timeout=TIMEOUT,

@@ -90,3 +90,11 @@ def test_unevaluated_names_are_explained_in_linear_time() -> None:
 
     assert [each.code for each in schema.violations({"a" * 50_000 + "!": 1})] == ["unevaluatedProperties"]
     assert schema.violations({"aa": 1}) == []
+
+
+@pytest.mark.parametrize("size", [100, 1_000, 4_000])
+def test_a_pattern_that_is_large_by_its_counts_is_told_so_however_large_it_is_without(size: int) -> None:
+    text = "(?:" + "".join(chr(0x4E00 + n) for n in range(size)) + "){20000}"
+
+    with pytest.raises(PatternError, match="is too large: with its counts it compiles to more than 1048576 bytes"):
+        compile_pattern(text)

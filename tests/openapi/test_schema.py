@@ -433,3 +433,24 @@ def test_the_document_and_its_schemas_stay_as_they_were() -> None:
         place.schema.violations({"prompts": 5})
 
     assert orjson.dumps(SPEC.document) == before
+
+
+def reached(monkeypatch: pytest.MonkeyPatch, name: str, bound: int, definition: Any, value: Any) -> list[str]:
+    monkeypatch.setattr(schema_room, name, bound)
+    return [each.code for each in Schema(definition, {}).violations(value)]
+
+
+def test_as_many_alternatives_are_followed_to_explain_a_value_as_the_bound_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    definition = {"allOf": [{"allOf": [{"type": "string"}]}]}
+
+    assert reached(monkeypatch, "MAX_COMBINED", 2, definition, 5) == ["type"]
+    assert reached(monkeypatch, "MAX_COMBINED", 1, definition, 5) == ["combinations"]
+
+
+def test_as_many_errors_are_found_to_explain_a_value_as_the_bound_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    definition = {"items": {"type": "string"}}
+
+    assert reached(monkeypatch, "MAX_ERRORS", 3, definition, [1, 2, 3]) == ["type"] * 3
+    assert reached(monkeypatch, "MAX_ERRORS", 2, definition, [1, 2, 3]) == ["combinations"]

@@ -345,12 +345,12 @@ def test_requests_of_one_round_get_the_same_responses_as_one_after_the_other(mon
 
 def test_small_bodies_of_a_round_are_parsed_before_any_response_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
-    for name in ("parse_body", "respond"):
+    for name in ("prepare", "respond"):
         monkeypatch.setattr(MockServer, name, noting(steps, name, getattr(MockServer, name)))
 
     answer_round(create_app(make_settings()), [make_request("POST", "/ai/batches", body=BATCH)] * 3)
 
-    assert steps == ["parse_body"] * 3 + ["respond"] * 3
+    assert steps == ["prepare"] * 3 + ["respond"] * 3
 
 
 def noting(steps: list[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -286,3 +286,13 @@ def test_a_secret_in_a_misspelt_entry_of_the_config_file_is_not_repeated(tmp_pat
     with pytest.raises(SettingsError) as listed:
         read_settings({"config": str(path)}, {})
     assert "s3cret" not in str(listed.value)
+
+
+@pytest.mark.parametrize("name", ["password", "admin_tokn", "admin-toke"])
+def test_a_value_is_not_repeated_if_its_own_name_or_the_one_that_was_meant_is_that_of_a_secret(
+    name: str, tmp_path: Path
+) -> None:
+    message = complaint({"config": write(tmp_path, f"{name}: s3cret-value\n")})
+
+    assert f"{name!r} is not a setting;" in message
+    assert "s3cret" not in message

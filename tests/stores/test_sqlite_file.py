@@ -183,7 +183,7 @@ def test_a_blob_that_two_processes_write_at_the_same_time_is_there_once(backend:
 def test_the_log_is_copied_and_begun_anew(
     backend: SqliteBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "MOST_LOG_BYTES", 200_000)
+    monkeypatch.setattr(upkeep, "LOG_BYTES", 200_000)
     version = 0
     for number in range(100):
         version = change(backend, Put("things", str(number % 5), bytes(2000), False, ()), version=version)
@@ -197,6 +197,25 @@ def test_the_log_is_copied_and_begun_anew(
     assert log.stat().st_size == size  # from its beginning
     with open(log, "rb") as file:  # noqa: PTH123
         assert int.from_bytes(file.read(32)[12:16]) == 1  # how often it was begun anew
+
+
+def test_the_log_is_copied_again_after_as_many_commits_as_fill_it(
+    backend: SqliteBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "LOG_BYTES", 200_000)
+    monkeypatch.setattr(upkeep.Thread, "start", upkeep.Thread.run)
+    monkeypatch.setattr(sqlite_backend, "COMMITS_CHECKED", 1)
+    sizes, copies, version = [], [], 0
+    copy_log = backend.upkeep.copy_log
+    monkeypatch.setattr(backend.upkeep, "copy_log", lambda: (copies.append(number), copy_log()))
+    for number in range(400):
+        version = change(backend, Put("things", str(number % 5), bytes(2000), False, ()), version=version)
+        sizes.append((tmp_path / "x.db-wal").stat().st_size)
+
+    gaps = [later - earlier for earlier, later in itertools.pairwise(copies)][1:]
+    assert len(gaps) > 3
+    assert max(gaps) - min(gaps) <= 2
+    assert max(sizes) < 300_000
 
 
 def test_a_connection_keeps_few_statements_whatever_the_number_of_values(backend: SqliteBackend) -> None:
@@ -219,7 +238,7 @@ def test_a_batch_changes_as_many_pages_of_the_file_however_many_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = make_engine(store=f"sqlite://{tmp_path}/x.db", progression="polls:9", journal_size=50)
-    monkeypatch.setattr(upkeep.Upkeep, "begin_if_due", lambda _: None)  # so that the log grows all the time
+    monkeypatch.setattr(upkeep.Upkeep, "begin_if_due", lambda *_: None)  # so that the log grows all the time
 
     def logged() -> int:
         """The pages in the log, from the header of its index."""

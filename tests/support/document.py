@@ -13,7 +13,8 @@ from referencing.jsonschema import DRAFT202012
 Json = Any
 Place = tuple[str | int, ...]
 
-DOCUMENT: Json = yaml.safe_load((Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8"))
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DOCUMENT: Json = yaml.load((Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8"), _Loader)
 NAME = "urn:mockserver:document"
 REGISTRY: Registry[Json] = Registry().with_resource(NAME, DRAFT202012.create_resource(DOCUMENT))
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlencode
 
 import orjson
 from builders import make_engine, write_json
+from styles import write_query, write_text
 
 from mockserver.engine.engine import Engine
 from mockserver.http import Request, Response
@@ -13,7 +14,6 @@ from mockserver.openapi.generate.mend import mended
 from mockserver.openapi.generate.values import generate_value
 from mockserver.openapi.operations import Operation, is_json
 from mockserver.openapi.schema import Schema
-from mockserver.openapi.wire.parameters import write_query, write_text
 
 DOCUMENTS = Path(__file__).parent / "documents"
 SAMPLES = (

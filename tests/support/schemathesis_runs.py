@@ -27,6 +27,9 @@ SETTINGS = Settings(
     port=0, fixtures=(str(FUZZ / "accounts"),), progression="polls:2", clock="frozen@2026-04-12T00:00:00"
 )
 """Nothing moves by itself, so that the next run meets the same answers."""
+ENVIRONMENT = {"NO_PROXY": "*", "HYPOTHESIS_STORAGE_DIRECTORY": str(FUZZ.parents[1] / ".hypothesis")}
+"""No proxy stands before loopback. Hypothesis keeps its tables of Unicode, which take seconds to compute, where the
+Hypothesis of the tests keeps its own; failures are not kept (`database = "none"`)."""
 EXPENDABLE = 12
 """How many files and prompts there are to be deleted."""
 
@@ -69,8 +72,7 @@ def schemathesis(target: Target, folder: Path, *arguments: str) -> tuple[dict[st
     report = folder / "report.json"
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file=schemathesis.toml", "--no-color", "run"]
     command += [f"{target.server.url}/__admin/openapi.json", "--report=json", f"--report-json-path={report}"]
-    # No proxy stands before loopback, and Hypothesis keeps its notes out of the checkout.
-    told = {"FUZZ_IDS": json.dumps(target.ids), "NO_PROXY": "*", "HYPOTHESIS_STORAGE_DIRECTORY": str(folder)}
+    told = {"FUZZ_IDS": json.dumps(target.ids), **ENVIRONMENT}
     run = subprocess.run(
         [*command, *arguments],
         cwd=FUZZ,

@@ -73,11 +73,12 @@ class Shell:
 def _plugin_flags() -> str:
     """The plugins that readers have: ours and xdist, none of those that our own tests bring along.
 
-    The wheel's entry point loads ours; a checkout that was installed before there was one needs telling.
+    pytest does not look for them by itself: it would rewrite the asserts of every package that brings a plugin. The
+    wheel's entry point names ours; a checkout that was installed before there was one needs telling.
     """
     here = {each.name: each.value for each in entry_points(group="pytest11")}
-    strangers = [f"-p no:{name}" for name in here if name not in {"mockserver", "xdist", "xdist.looponfail"}]
-    return " ".join(strangers if _PLUGIN in here.values() else [*strangers, f"-p {_PLUGIN}"])
+    names = [here.get("mockserver", _PLUGIN), here["xdist"], here["xdist.looponfail"]]
+    return " ".join(["--disable-plugin-autoload", *(f"-p {name}" for name in names)])
 
 
 _PIP = f"""

@@ -9,6 +9,7 @@ import re
 import tokenize
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -34,8 +35,14 @@ class Module:
         self.name = name
         self.path = path
         self.source = source
-        self.tree = ast.parse(source)
-        self.imports = list(_imports(self.tree))
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source)
+
+    @cached_property
+    def imports(self) -> list[Import]:
+        return list(_imports(self.tree))
 
     @property
     def package(self) -> str:

@@ -27,6 +27,8 @@ FOLDER = Path(__file__).parent.parent / "cases"
 STEP_KEYS = {"request", "query", "token", "headers", "json", "body", "expect", "save", "advance"}
 EXPECT_KEYS = {"status", "type", "json", "not_json", "text", "contains", "headers", "violations", "zip", "lines"}
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 class Answer(NamedTuple):
     status: int
@@ -43,7 +45,7 @@ class Target(NamedTuple):
 
 def read_stories() -> Iterator[Any]:
     for path in sorted(FOLDER.glob("*.yaml")):
-        for story in yaml.safe_load(path.read_text(encoding="utf-8")):
+        for story in yaml.load(path.read_text(encoding="utf-8"), LOADER):
             yield pytest.param(story, id=f"{path.stem}: {story['name']}")
 
 

@@ -168,3 +168,16 @@ def test_new_work_is_done_while_long_work_without_checkpoints_goes_on(pool: Work
 
 def test_a_checkpoint_outside_a_pool_does_nothing() -> None:
     checkpoint()
+
+
+def test_no_thread_keeps_the_process_from_ending() -> None:
+    pool = Workers("mockserver-ends")
+    gates = [held(pool, str(n))[0] for n in range(3)]
+
+    threads = [each for each in threading.enumerate() if each.name == "mockserver-ends"]
+    assert len(threads) >= 3
+    assert all(each.daemon for each in threads)
+
+    for gate in gates:
+        gate.released.set()
+    assert pool.stop(PATIENCE)

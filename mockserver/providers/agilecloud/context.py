@@ -21,7 +21,8 @@ from mockserver.settings.table import provider_settings
 EncodeMessage = TypeVar("EncodeMessage")
 Read = TypeVar("Read")
 MAX_NAME = 100
-_ROLES = {"system": 1, "user": 2, "assistant": 3, "developer": 4, "tool": 5}
+ROLES = {"system": 1, "user": 2, "assistant": 3, "developer": 4, "tool": 5}
+"""By role, what is added to the seed of a message with only a text."""
 
 
 class LastValueCache(Generic[EncodeMessage, Read]):
@@ -139,7 +140,7 @@ def model_seed(seed: str, model: str) -> int:
 def extend_seed(seed: int, message: Mapping[str, Any]) -> int:
     """The seed of a conversation with one more message."""
     if len(message) == 2 and isinstance(content := message.get("content"), str):
-        return xxh3_64_intdigest(content.encode(), seed + _ROLES.get(message["role"], 0))
+        return xxh3_64_intdigest(content.encode(), seed + ROLES.get(message["role"], 0))
     return xxh3_64_intdigest(canonical(message), seed)
 
 

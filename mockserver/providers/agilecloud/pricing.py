@@ -1,6 +1,6 @@
 """Prices of AgileCloud's tokens from a fixture, live and in batches, in nano-dollars."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import reduce
 from math import gcd
@@ -35,6 +35,12 @@ class ModelRate(NamedTuple):
     def cost(self, prompt_tokens: int, completion_tokens: int) -> int:
         """The cost in nano-dollars (10^-9 USD)."""
         return (2 * (prompt_tokens * self.input + completion_tokens * self.output) + self.divisor) // (2 * self.divisor)
+
+    def costs(self, prompt_tokens: Sequence[int], completion_tokens: Sequence[int]) -> list[int]:
+        """The costs of many requests."""
+        asked, said, half, divisor = 2 * self.input, 2 * self.output, self.divisor, 2 * self.divisor
+        tokens = zip(prompt_tokens, completion_tokens, strict=True)
+        return [(prompt * asked + completion * said + half) // divisor for prompt, completion in tokens]
 
 
 class Prices(NamedTuple):

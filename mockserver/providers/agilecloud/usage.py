@@ -6,6 +6,7 @@ each request in a blob beside it. Both are bounded: of older requests only the s
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from operator import itemgetter
 from typing import Annotated, Any
 
 import orjson
@@ -85,6 +86,10 @@ class UsageTotal(Record, frozen=True, gc=False):
         return self.requests, self.prompt_tokens, self.completion_tokens, self.cost
 
 
+EventRow = tuple[str, int, int, int]
+"""The custom id of a request, its prompt and completion tokens, and its cost."""
+
+
 class ModelEvents:
     """Writes the usage of each request to one model: lines of JSON, each a list of `[custom_id, prompt, said, cost]`.
 
@@ -93,11 +98,13 @@ class ModelEvents:
 
     def __init__(self) -> None:
         self._writer = BlobWriter()
-        self._rows: list[tuple[str, int, int, int]] = []
+        self._rows: list[EventRow] = []
 
-    def note(self, custom_id: str, prompt_tokens: int, completion_tokens: int, cost: int) -> None:
-        self._rows.append((custom_id[:MAX_ID], prompt_tokens, completion_tokens, cost))
-        if len(self._rows) >= ROWS:
+    def add(self, rows: Sequence[EventRow]) -> None:
+        if max(map(len, map(itemgetter(0), rows)), default=0) > MAX_ID:
+            rows = [(id_[:MAX_ID], asked, said, cost) for id_, asked, said, cost in rows]
+        self._rows += rows
+        while len(self._rows) >= ROWS:
             self._write()
 
     def finish(self) -> Blob:
@@ -107,8 +114,8 @@ class ModelEvents:
         return self._writer.finish()
 
     def _write(self) -> None:
-        self._writer.write(jsonl_bytes(self._rows), b"\n")
-        self._rows.clear()
+        self._writer.write(jsonl_bytes(self._rows[:ROWS]), b"\n")
+        del self._rows[:ROWS]
 
 
 class EventWriter:

@@ -79,7 +79,8 @@ class Latency(Fault):
         if self.seconds is not None:
             return self.seconds
         chance = _chance(key)
-        if self.min is not None and self.max is not None:
+        if self.min is not None:
+            assert self.max is not None
             return min(self.min + (self.max - self.min) * chance, self.max)
         assert self.median is not None
         assert self.sigma is not None
@@ -147,7 +148,11 @@ class Cut(Fault):
     def _kept(self, length: int | None) -> int:
         if length is None:
             return FIRST_PART if self.after is None else self.after
-        kept = self.after if self.after is not None else int(length * (self.share or 0))
+        if self.share is not None:
+            kept = int(length * self.share)
+        else:
+            assert self.after is not None
+            kept = self.after
         return max(min(kept, length - 1), 0)
 
 

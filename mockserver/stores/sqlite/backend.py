@@ -120,7 +120,7 @@ class SqliteBackend:
             found = [apply_commit(connection, each, self._wall()) for each in commits]
         self._commits += 1
         if not self._commits % COMMITS_CHECKED:
-            self.upkeep.begin_if_due()
+            self.upkeep.begin_if_due(COMMITS_CHECKED)
         return found
 
     def drop(self, sandbox: str, unused_since: float | None = None) -> bool:

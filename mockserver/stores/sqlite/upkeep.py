@@ -1,5 +1,6 @@
 """Work for a SQLite store that no request waits for: copying its log into the file, and deleting what is not needed."""
 
+import math
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
@@ -11,8 +12,13 @@ from mockserver.errors import StoreUnavailable
 from mockserver.stores.backend import GRACE
 from mockserver.stores.sqlite.commits import CHUNKS, RELEASE
 
-LOG_BYTES, MOST_LOG_BYTES = 16 * 1024 * 1024, 64 * 1024 * 1024
-"""Bytes of the write-ahead log after which it is copied into the file, and after which commits wait for that."""
+LOG_BYTES = 64 * 1024 * 1024
+"""Bytes in the write-ahead log after which it is copied into the file, and begun anew.
+
+Many changes of one page are copied as one, so a longer log takes less time altogether.
+"""
+PAGE_BYTES = 4096 + 24
+"""The bytes of a page in the log."""
 SWEEP_SECONDS = 30.0
 """Seconds between two searches for what can be deleted."""
 SLICE = 500
@@ -55,10 +61,20 @@ class Upkeep:
         self._wall = wall
         self._swept = wall()
         self._running = Lock()
+        self._commits = 0
+        """Commits of this process since the log was copied."""
+        self._due_commits = math.inf
+        """How many of them should add LOG_BYTES to the log, as those before have done."""
+        self._left_pages = self._log_size = 0
+        """The pages in the log after it was copied, 0 if it begins anew then, and its size in bytes.
 
-    def begin_if_due(self) -> None:
-        """Begin in a thread, if there is something to do."""
-        if (self._needs_sweep() or self._log_bytes() > LOG_BYTES) and self._running.acquire(blocking=False):
+        Writing over old pages does not change its size.
+        """
+
+    def begin_if_due(self, commits: int) -> None:
+        """Begin in a thread, if there is something to do. There were so many commits since the last call."""
+        self._commits += commits
+        if (self._needs_sweep() or self._is_log_long()) and self._running.acquire(blocking=False):
             Thread(target=self._run, name="mockserver-upkeep", daemon=True).start()
 
     def stop(self, seconds: float) -> None:
@@ -92,26 +108,33 @@ class Upkeep:
     def copy_log(self) -> None:
         """Copy the write-ahead log into the file while others write. Once all is copied, writing starts over in it.
 
-        While others write without a pause, some of it always remains, so above MOST_LOG_BYTES they wait for the rest.
+        While others write without a pause, some of it always remains. Those of this process wait for the rest, which is
+        little.
         """
+        commits, self._commits = self._commits, 0
         with self._connections.connection() as connection:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            if self._log_bytes() > MOST_LOG_BYTES:
-                with self._connections.writing:
-                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            _copy(connection)
+            with self._connections.writing:
+                pages, left = _copy(connection)
+        added = pages - self._left_pages if pages >= self._left_pages else pages
+        self._due_commits = commits * LOG_BYTES / (added * PAGE_BYTES) if added > 0 else math.inf
+        self._left_pages, self._log_size = (pages if left else 0), self._log_bytes()
 
     def _run(self) -> None:
         try:
             with suppress(sqlite3.Error, StoreUnavailable):
                 if self._needs_sweep():
                     self.sweep()
-                if self._log_bytes() > LOG_BYTES:
+                if self._is_log_long():
                     self.copy_log()
         finally:
             self._running.release()
 
     def _needs_sweep(self) -> bool:
         return self._wall() - self._swept > SWEEP_SECONDS
+
+    def _is_log_long(self) -> bool:
+        return self._commits >= self._due_commits or self._log_bytes() - self._log_size > LOG_BYTES
 
     def _log_bytes(self) -> int:
         try:
@@ -133,3 +156,9 @@ class Upkeep:
         while is_more:
             with self._connections.transaction() as connection:
                 is_more = connection.execute(query, (id_, id_, most)).rowcount > 0
+
+
+def _copy(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Copy as much of the log as possible; returns the pages in it, and those of them that are not copied."""
+    _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return max(int(pages), 0), int(pages) - int(copied)

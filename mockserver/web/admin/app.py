@@ -19,7 +19,8 @@ from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver.engine.engine import Engine, sandbox_name
+from mockserver.engine.engine import Engine
+from mockserver.engine.prepared import sandbox_name
 from mockserver.engine.refusals import MAKE_ROOM
 from mockserver.errors import Conflict, Refusal, StoreUnavailable
 from mockserver.http import Request, Response

@@ -219,3 +219,20 @@ def test_what_a_fixture_answers_is_not_remembered(tmp_path: Path) -> None:
 
     assert create(engine, id="mine") == {"id": "canned"}
     assert ids_of(engine) == []
+
+
+def test_an_item_may_be_sent_in_the_object_that_answers_have_around_it(tmp_path: Path) -> None:
+    wrapped = {"type": "object", "properties": {"data": THING}}
+    place = {"parameters": [{"name": "id", "in": "path", "required": True, "schema": TEXT}]}
+    create = make_operation("create", status="201", schema=wrapped) | ANY_BODY
+    paths = {"/things": {"post": create}, "/things/{id}": place | {"get": make_operation("read", schema=wrapped)}}
+    engine = foreign_engine(make_document(paths), tmp_path, stateful=True)
+
+    inside = value_of(send(engine, "POST", "/things", json={"data": {"id": "a", "name": "in"}}))
+    beside = value_of(send(engine, "POST", "/things", json={"id": "b", "name": "beside"}))
+    other = value_of(send(engine, "POST", "/things", json={"id": "c", "name": "text", "data": "text"}))
+
+    assert [(each["data"]["id"], each["data"]["name"]) for each in (inside, beside, other)] == [
+        ("a", "in"), ("b", "beside"), ("c", "text"),
+    ]  # fmt: skip
+    assert value_of(send(engine, "GET", "/things/a")) == inside

@@ -129,3 +129,21 @@ def test_a_text_that_is_too_short_gets_words_until_it_is_long_enough() -> None:
         assert text.startswith("one two ")
         assert len(text) >= low
         assert len(text.rpartition(" ")[0]) < low
+
+
+@pytest.mark.parametrize(("format_", "least", "most"), [
+    ("ipv4", "203.0.113.1", "203.0.113.254"),
+    ("ipv6", "2001:db8::1", "2001:db8::ffff"),
+    ("date-time", "2026-01-01T00:00:00Z", "2026-12-31T23:59:59Z"),
+    ("date", "2026-01-01", "2026-12-31"),
+    ("time", "00:00:00Z", "23:59:59Z"),
+    ("duration", "PT1M", "PT59M"),
+])  # fmt: skip
+def test_the_least_and_the_greatest_text_of_a_format(
+    format_: str, least: str, most: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = WordGenerator(b"k")
+    monkeypatch.setattr(WordGenerator, "integer", lambda _, low, high: low)
+    assert text_for(words, format_=format_, name="") == least
+    monkeypatch.setattr(WordGenerator, "integer", lambda _, low, high: high)
+    assert text_for(words, format_=format_, name="") == most

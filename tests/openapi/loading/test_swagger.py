@@ -345,3 +345,16 @@ def test_a_mistake_is_shown_where_it_stands_in_the_swagger_document(
     location: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
     assert original_location(location) == expected
+
+
+@pytest.mark.parametrize(
+    ("stated", "required"), [({}, False), ({"required": True}, True), ({"required": False}, False)]
+)
+def test_a_body_is_required_if_the_document_says_so(stated: dict[str, Any], required: bool) -> None:
+    made = convert({"parameters": [{"in": "body", "name": "b", "schema": THING, **stated}]})
+
+    assert made["requestBody"] == {
+        "content": {"application/json": {"schema": THING}},
+        "description": "",
+        "required": required,
+    }

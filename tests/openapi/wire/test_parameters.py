@@ -6,8 +6,9 @@ from urllib.parse import parse_qsl, unquote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from styles import write_query, write_text
 
-from mockserver.openapi.wire.parameters import read_pairs, read_text, write_query, write_text
+from mockserver.openapi.wire.parameters import read_pairs, read_text
 from mockserver.openapi.wire.typed import NOTHING
 
 TEXTS = st.text(st.characters(categories=["L", "N"], include_characters="-_"), min_size=1, max_size=8)

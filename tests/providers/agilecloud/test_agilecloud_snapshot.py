@@ -12,7 +12,7 @@ from effort import effort_within
 from forgeries import TOKEN, fill
 
 from mockserver.providers.agilecloud.batches.job import BatchRecord, jobs_of
-from mockserver.providers.agilecloud.batches.run import LineResults, VersionUse
+from mockserver.providers.agilecloud.batches.results import LineResults, VersionUse
 from mockserver.providers.agilecloud.files import files_of
 from mockserver.providers.agilecloud.prompts.prompt import AbTest, Prompt, PromptVersion, VersionStats, VersionStatus
 from mockserver.providers.agilecloud.rate_limit import Bucket

@@ -137,6 +137,67 @@ def test_an_invalid_fault_is_rejected_with_value_and_expectation(definition: dic
 
     assert complaint in str(refused.value)
     assert len(str(refused.value)) < 200
+    # JSON has no NaN, and a schema cannot compare two fields.
+    is_outside_schema = "nan" in complaint or "wanted no more than max" in complaint
+    assert Schema(fault_schema(), {}).accepts(definition) == is_outside_schema
+
+
+@pytest.mark.parametrize(
+    ("definition", "beyond"),
+    [
+        ({"type": "latency", "seconds": 0}, {"seconds": -0.1}),
+        ({"type": "latency", "seconds": 600}, {"seconds": 600.5}),
+        ({"type": "latency", "min": 0, "max": 600}, {"max": 600.5}),
+        ({"type": "latency", "min": 0, "max": 0}, {"min": -1}),
+        ({"type": "latency", "min": 600, "max": 600}, {"min": 600.5}),
+        ({"type": "latency", "median": 600, "sigma": 10}, {"sigma": 10.5}),
+        ({"type": "latency", "median": 0, "sigma": 0}, {"sigma": -0.1}),
+        ({"type": "latency", "median": 600, "sigma": 1, "cap": 600}, {"median": 600.5}),
+        ({"type": "latency", "median": 0, "sigma": 1, "cap": 0}, {"cap": -0.5}),
+        ({"type": "latency", "median": 0, "sigma": 1, "cap": 600}, {"cap": 600.5}),
+        ({"type": "trickle", "seconds": 0, "pieces": 1}, {"pieces": 0}),
+        ({"type": "trickle", "seconds": 600, "pieces": 1000}, {"seconds": 600.5}),
+        ({"type": "status", "status": 400, "retry_after": 0}, {"status": 399}),
+        ({"type": "status", "status": 599, "retry_after": 0}, {"status": 600}),
+        ({"type": "status", "status": 503, "retry_after": 0}, {"retry_after": -1}),
+        ({"type": "status", "status": 503, "retry_after": 31_622_400}, {"retry_after": 31_622_401}),
+        ({"type": "cut", "after": 0}, {"after": -1}),
+        ({"type": "cut", "after": 1_099_511_627_776}, {"after": 1_099_511_627_777}),
+        ({"type": "cut", "share": 0}, {"share": -0.1}),
+        ({"type": "cut", "share": 1}, {"share": 1.1}),
+        ({"type": "garbage", "size": 1}, {"size": 0}),
+        ({"type": "garbage", "size": 65_536}, {"size": 65_537}),
+        ({"type": "timeout", "seconds": 0}, {"seconds": -0.1}),
+        ({"type": "timeout", "seconds": 600}, {"seconds": 600.5}),
+    ],
+)
+def test_a_field_of_a_fault_may_be_at_its_bound_and_not_beyond(
+    definition: dict[str, Any], beyond: dict[str, Any]
+) -> None:
+    schema = Schema(fault_schema(), {})
+
+    assert schema.accepts(definition)
+    assert definition.items() <= read_fault(definition).described().items()
+    assert not schema.accepts({**definition, **beyond})
+    with pytest.raises(ValueError, match="; wanted "):
+        read_fault({**definition, **beyond})
+
+
+@pytest.mark.parametrize(
+    ("definition", "defaults"),
+    [
+        ({"type": "trickle", "seconds": 1}, {"pieces": 10}),
+        ({"type": "garbage"}, {"size": 256, "instead_of": "body"}),
+        ({"type": "timeout"}, {"seconds": 600}),
+        ({"type": "status", "status": 503}, {}),
+        ({"type": "cut", "after": 1}, {}),
+        ({"type": "latency", "seconds": 1}, {}),
+    ],
+)
+def test_a_fault_shows_its_defaults_and_no_field_without_a_value(
+    definition: dict[str, Any], defaults: dict[str, Any]
+) -> None:
+    assert read_fault(definition).described() == {**definition, **defaults}
 
 
 @pytest.mark.parametrize("definition", ["latency", None, ["type"], 3])
@@ -168,6 +229,15 @@ def test_uniform_and_lognormal_latencies_are_spread_over_the_keys() -> None:
 
     assert [round(evenly[n], 1) for n in (0, 250, 500, 750, 1000)] == [1, 1.5, 2, 2.5, 3]
     assert [round(skewed[n], 1) for n in (250, 500, 750)] == [1.4, 2, 2.8], "quartiles are median * exp(±0.674 sigma)"
+
+
+def test_a_larger_random_number_is_a_longer_delay() -> None:
+    keys = [bytes([first]) + bytes(15) for first in (0x20, 0x80, 0xE0)]
+
+    assert [delay({"min": 1, "max": 3}, key) for key in keys] == pytest.approx([1.25, 2, 2.75])
+    assert [delay({"median": 2, "sigma": 0.5}, key) for key in keys] == pytest.approx([1.125, 2, 3.555], abs=0.001)
+    assert delay({"median": 600, "sigma": 10}, keys[2]) == 600
+    assert delay({"median": 600, "sigma": 10, "cap": 7}, keys[2]) == 7
 
 
 @pytest.mark.parametrize("key", [bytes(16), b"\xff" * 16])
@@ -251,6 +321,9 @@ def test_a_malformed_chunk_stands_in_the_middle_or_behind_the_first_part() -> No
     amounts = [fault.apply(response, KEY).disturbance for response in (PLAIN, Response(200, "", parts()))]
 
     assert [each.amount for each in amounts if each] == [10, FIRST_PART]
+    odd = fault.apply(PLAIN._replace(body=b"12345"), KEY).disturbance
+    assert odd is not None
+    assert (odd.amount, type(odd.amount)) == (2, int)
 
 
 def test_other_delivery_faults_only_set_their_kind() -> None:

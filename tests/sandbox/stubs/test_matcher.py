@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.http import Request, Upload
+from mockserver.json_bodies import count_values
 from mockserver.sandbox.blobs import Blob
 from mockserver.sandbox.stubs.matcher import RequestView, json_contains, path_fits, read_matcher, value_at
 
@@ -137,6 +138,51 @@ def test_a_path_matches_itself_and_segments_may_be_wildcards(segments: list[str]
 
     assert path_fits("/" + "/".join(opened), "/" + "/".join(segments))
     assert not path_fits("/" + "/".join(opened), "/" + "/".join([*segments, "more"]))
+
+
+@pytest.mark.parametrize(
+    ("definition", "steps"),
+    [
+        ({}, 0),
+        ({"body": 5}, 1),
+        ({"body": {"a": 1, "b": [1, 2]}}, count_values(b'{"a":1,"b":[1,2]}')),
+        ({"body_at": {"": 1}}, 1),
+        ({"body_at": {"/a/b": 1, "/c": 2}}, 5),
+        ({"body": 5, "body_at": {"/a": 1}}, 3),
+        ({"operation": "op", "path": "/a/b", "header": {"a": "b"}, "query": {"c": "d"}}, 0),
+    ],
+)
+def test_the_effort_of_a_matcher_is_its_values_and_the_steps_of_its_pointers(
+    definition: dict[str, Any], steps: int
+) -> None:
+    assert read_matcher(definition).steps == steps
+
+
+@pytest.mark.parametrize(
+    ("pointer", "value"),
+    [
+        ("/0", 0),
+        ("/9", 9),
+        ("/10", 10),
+        ("/11", "nothing"),
+        ("/-1", "nothing"),
+        ("/01", "nothing"),
+        ("/\u0661", "nothing"),
+        ("/1000000000", "nothing"),
+        ("/" + "9" * 5000, "nothing"),
+        ("/", "nothing"),
+    ],
+)
+def test_a_pointer_into_an_array_is_a_whole_number_within_it(pointer: str, value: Any) -> None:
+    wanted = read_matcher({"body_at": {pointer: value}})
+
+    assert wanted.fits(RequestView("op", make_request("POST", "/x", json=list(range(11))))) is (value != "nothing")
+
+
+@pytest.mark.parametrize(("segment", "is_open"), [("{a}", True), ("{}", True), ("{a", False), ("a}", False)])
+def test_only_a_segment_in_braces_is_a_wildcard(segment: str, is_open: bool) -> None:
+    assert path_fits(f"/v1/{segment}", "/v1/x") is is_open
+    assert read_matcher({"path": f"/v1/{segment}"}).may_mean("op", "GET", "/v1/x") is is_open
 
 
 def test_a_wildcard_segment_is_not_empty() -> None:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from mockserver.http import Request
 from mockserver.openapi.schema import Schema
 from mockserver.sandbox.sandbox import Sandbox
-from mockserver.sandbox.stubs.rules import MAX_RULES, MAX_TOTAL, Claim, Rule, Rules
+from mockserver.sandbox.stubs import rules as rules_module
+from mockserver.sandbox.stubs import schema as schema_module
+from mockserver.sandbox.stubs.rules import MAX_RULES, MAX_STEPS, MAX_TOTAL, Claim, Rule, Rules, RuleSnapshot
 from mockserver.sandbox.stubs.schema import (
     MAX_SIZE,
     RULE_SCHEMA,
@@ -142,6 +144,31 @@ def test_a_rule_ends_after_its_time() -> None:
     assert rules.installed == []
 
 
+@pytest.mark.parametrize("until", ["x" * 150, "x" * 100])
+def test_an_instant_that_is_none_is_shown_up_to_100_characters(until: str) -> None:
+    with pytest.raises(ValueError, match=r"^until is ") as refused:
+        make_rule(status=500, until=until)
+
+    assert str(refused.value) == f"until is '{'x' * 100}'; wanted an ISO 8601 instant or Unix seconds"
+
+
+def test_a_rule_has_the_documented_defaults() -> None:
+    rule = make_rule(status=500)
+
+    assert (rule.times, rule.after, rule.probability, rule.until) == (1, 0, 1.0, None)
+    assert (rule.undocumented, rule.id, rule.matched, rule.claimed, rule.fault) == (False, "", 0, 0, None)
+    assert rule.size == len('{"status":500}')
+    assert make_rule(status=500, undocumented=True).undocumented
+
+
+def test_a_draw_equal_to_the_probability_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules_module, "digest", lambda *_: bytes([0x80]) + bytes(15))
+    rule = make_rule(status=500)
+
+    assert rule._replace(probability=0.5).met().claimed == 0
+    assert rule._replace(probability=0.51).met().claimed == 1
+
+
 def test_until_may_be_an_iso_8601_instant() -> None:
     assert make_rule(status=500, until="1970-01-01T00:17:00Z").until == 1020.0
     assert make_rule(status=500, until=1e300).until == 253_402_300_799.0
@@ -201,6 +228,44 @@ def test_a_sandbox_holds_rules_of_a_bounded_size() -> None:
         rules.install([large])
 
 
+def test_the_limits_of_a_sandbox_s_rules_are_the_documented_numbers() -> None:
+    assert (MAX_SIZE, MAX_RULES, MAX_TOTAL, MAX_STEPS) == (262_144, 1000, 16_777_216, 50_000)
+    assert (schema_module.MAX_TIMES, schema_module.MAX_SPAN) == (1_000_000_000, 1e12)
+
+
+def test_a_rule_may_be_as_large_as_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema_module, "MAX_SIZE", 14)
+
+    assert make_rule(status=500).size == 14
+    with pytest.raises(ValueError, match=r"^the rule has 24 bytes; wanted at most 14$"):
+        make_rule(status=500, after=1)
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "complaint"),
+    [
+        ("MAX_RULES", 3, "there would be 4 rules; a sandbox holds at most 3"),
+        ("MAX_TOTAL", 69, "the rules would have 92 bytes; a sandbox holds at most 69"),
+        (
+            "MAX_STEPS",
+            3,
+            "`body` and `body_at` of all rules would have 4 values and steps of pointers; a sandbox holds at most 3",
+        ),
+    ],
+)
+def test_a_sandbox_is_filled_up_to_each_limit(
+    monkeypatch: pytest.MonkeyPatch, limit: str, most: int, complaint: str
+) -> None:
+    monkeypatch.setattr(rules_module, limit, most)
+    rules = make_rules(*({"status": 500, "body": 1} for _ in range(3)))
+
+    with pytest.raises(ValueError, match=r".") as refused:
+        rules.install([make_rule(status=500, body=1)])
+
+    assert str(refused.value) == complaint
+    assert len(rules.installed) == 3
+
+
 def test_rules_of_one_origin_are_replaced_and_removed() -> None:
     rules = make_rules({"status": 500}, {"fault": SLOW, "origin": "fault"})
 
@@ -221,6 +286,65 @@ def test_stub_ids_follow_from_the_definition_and_are_unique() -> None:
 
     box.reset_state()  # the ids begin anew, the rules stay
     assert len({first.id, second.id, box.rules.install([make_rule(status=500)])[0].id}) == 3
+
+
+def test_an_id_that_is_taken_is_derived_again() -> None:
+    given = iter(["stub-1", "stub-1", "stub-2", "stub-1", "stub-2", "stub-3"])
+    rules = Rules(lambda *_: next(given))
+
+    assert [each.id for each in rules.install([make_rule(status=500), make_rule(status=500)])] == ["stub-1", "stub-2"]
+    assert [each.id for each in rules.install([make_rule(status=500)])] == ["stub-3"]
+
+
+class CountingCell:
+    """State that counts how often it is written, and may be written by another process."""
+
+    def __init__(self) -> None:
+        self.value: tuple[RuleSnapshot, ...] = ()
+        self.writes = 0
+
+    def get(self) -> tuple[RuleSnapshot, ...]:
+        return self.value
+
+    def put(self, value: tuple[RuleSnapshot, ...]) -> None:
+        self.value = value
+        self.writes += 1
+
+
+def test_the_state_is_written_only_when_a_rule_changes() -> None:
+    state = CountingCell()
+    rules = Rules(Sandboxed(), state, restored_rule)
+    rules.install([make_rule(status=500, operation="op", times=2)])
+
+    claim(rules, "other")
+    rules.remove(lambda _: False)
+    rules.drop_gone(NOW)
+    assert state.writes == 1
+    claim(rules)
+    assert state.writes == 2
+    rules.remove()
+    assert (state.writes, state.value) == (3, ())
+
+
+def test_rules_that_another_process_has_changed_are_restored_once() -> None:
+    state, restored = CountingCell(), []
+
+    def restore(kept: RuleSnapshot) -> Rule:
+        restored.append(kept.id)
+        return restored_rule(kept)
+
+    rules = Rules(Sandboxed(), state, restore)
+    others = Rules(Sandboxed(), state, restored_rule)
+    [theirs] = others.install([make_rule(status=503, times=2)])
+
+    assert [each.reply for each in rules.installed] == [{"status": 503}]
+    assert rules.installed == [theirs._replace(size=rules.installed[0].size)]
+    assert restored == [theirs.id]
+    claim(others)
+    assert [each.claimed for each in rules.installed] == [1]
+    state.value = (*state.value,)  # an equal copy of what is known
+    assert [each.claimed for each in rules.installed] == [1]
+    assert restored == [theirs.id, theirs.id]
 
 
 def test_a_rule_is_restored_from_its_snapshot() -> None:
@@ -294,12 +418,69 @@ def test_an_invalid_rule_is_rejected_by_the_schema(definition: Any) -> None:
     assert Schema(RULE_SCHEMA, {}).violations(definition)
 
 
+@pytest.mark.parametrize(
+    ("definition", "beyond"),
+    [
+        ({"status": 200}, {"status": 199}),
+        ({"status": 599}, {"status": 600}),
+        ({"status": 500, "times": 1}, {"times": 0}),
+        ({"status": 500, "times": 1_000_000_000}, {"times": 1_000_000_001}),
+        ({"status": 500, "after": 0}, {"after": -1}),
+        ({"status": 500, "after": 1_000_000_000}, {"after": 1_000_000_001}),
+        ({"status": 500, "probability": 0}, {"probability": -0.1}),
+        ({"status": 500, "probability": 1}, {"probability": 1.01}),
+        ({"status": 500, "for": 1e-9}, {"for": 0}),
+        ({"status": 500, "for": 1e12}, {"for": 2e12}),
+        ({"status": 500, "undocumented": False}, {"undocumented": 1}),
+        ({"status": 500, "operation": "x"}, {"operation": ""}),
+        ({"status": 500, "operation": "x" * 200}, {"operation": "x" * 201}),
+        ({"status": 500, "method": "x" * 20}, {"method": "x" * 21}),
+        ({"status": 500, "path": "/" + "x" * 2047}, {"path": "/" + "x" * 2048}),
+        ({"status": 500, "query": {"a": "x" * 8192}}, {"query": {"a": "x" * 8193}}),
+        ({"status": 500, "query": {"a" * 200: ""}}, {"query": {"a" * 201: ""}}),
+        ({"status": 500, "header": {"a": ""}}, {"header": {"": ""}}),
+        ({"status": 500, "header": {str(n): "" for n in range(50)}}, {"header": {str(n): "" for n in range(51)}}),
+        ({"status": 500, "body": False}, {"body": None}),
+        ({"status": 500, "body_at": {"": None}}, {"body_at": {}}),
+        ({"status": 500, "body_at": {"/" + "x" * 499: 1}}, {"body_at": {"/" + "x" * 500: 1}}),
+        ({"status": 500, "body_at": {f"/{n}": 1 for n in range(50)}}, {"body_at": {f"/{n}": 1 for n in range(51)}}),
+        ({"reply": {"status": 200}}, {"reply": {"status": 199}}),
+        ({"reply": {"example": "x"}}, {"reply": {"example": ""}}),
+        ({"reply": {"example": "x" * 200}}, {"reply": {"example": "x" * 201}}),
+        ({"reply": {"message": "x"}}, {"reply": {"message": ""}}),
+        ({"reply": {"message": "x" * 2000}}, {"reply": {"message": "x" * 2001}}),
+        ({"reply": {"text": "", "media_type": "a/b"}}, {"reply": {"text": "", "media_type": "/b"}}),
+        (
+            {"reply": {"text": "", "media_type": "a/" + "b" * 198}},
+            {"reply": {"text": "", "media_type": "a/" + "b" * 199}},
+        ),
+        ({"reply": {"text": "", "headers": {"a": 0}}}, {"reply": {"text": "", "headers": {"a": -1}}}),
+        ({"reply": {"text": "", "headers": {"a": 2**53}}}, {"reply": {"text": "", "headers": {"a": 2**53 + 2}}}),
+        ({"reply": {"text": "", "headers": {"a": "x" * 8192}}}, {"reply": {"text": "", "headers": {"a": "x" * 8193}}}),
+        ({"reply": {"text": "", "headers": {"a" * 200: ""}}}, {"reply": {"text": "", "headers": {"a" * 201: ""}}}),
+        (
+            {"reply": {"text": "", "headers": {f"x-{n}": "" for n in range(50)}}},
+            {"reply": {"text": "", "headers": {f"x-{n}": "" for n in range(51)}}},
+        ),
+        ({"reply": {"text": ""}}, {"reply": {"text": "", "more": 1}}),
+        ({"reply": {"text": ""}}, {"more": 1}),
+    ],
+)
+def test_a_field_of_a_rule_may_be_at_its_bound_and_not_beyond(
+    definition: dict[str, Any], beyond: dict[str, Any]
+) -> None:
+    assert Schema(RULE_SCHEMA, {}).accepts(definition)
+    assert not Schema(RULE_SCHEMA, {}).accepts({**definition, **beyond})
+
+
 def test_a_standing_fault_has_no_reply() -> None:
     schema = Schema(STANDING_FAULT_SCHEMA, {})
 
     assert schema.accepts({"fault": SLOW, "operation": "op", "times": None, "for": 3})
     assert not schema.accepts({"fault": SLOW, "status": 500})
     assert not schema.accepts({"operation": "op"})
+    assert not schema.accepts({"fault": SLOW, "more": 1})
+    assert not schema.accepts({"fault": SLOW, "for": 3, "until": 2000})
 
 
 # Against a small model.

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.http import Request, Response
+from mockserver.openapi.schema import Schema
 from mockserver.sandbox.journal import Exchange
-from mockserver.sandbox.stubs.search import find_order, read_search
+from mockserver.sandbox.stubs.search import SEARCH_PROPERTIES, find_order, read_search
 
 REQUEST = Request("POST", "/v1/batches/b1/cancel", "a=1&a=2&b=", {"x-name": "me"}, b'{"a":{"b":1,"c":[1,2]}}')
 EXCHANGE = Exchange(5, 0.0, "cancelBatch", REQUEST, Response(409, source="fixture:a.yaml#2"), "conflict", ())
@@ -33,6 +34,9 @@ EXCHANGE = Exchange(5, 0.0, "cancelBatch", REQUEST, Response(409, source="fixtur
         ({"reason": "conflict"}, {"reason": ""}),
         ({"source": "fixture:a.yaml#2"}, {"source": "fixture:a.yaml"}),
         ({"source": "fixture:*"}, {"source": "gen*"}),
+        ({"source": "fixture:a.yaml#2*"}, {"source": "fixture:b*"}),
+        ({"source": "*"}, {"source": "fixture:a.yaml#3*"}),
+        ({"status": "4XX"}, {"status": "3xx"}),
         ({"since": 5, "until": 5}, {"since": 6}),
         ({"until": 9}, {"until": 4}),
         ({}, {"status": 409, "method": "GET"}),
@@ -41,6 +45,33 @@ EXCHANGE = Exchange(5, 0.0, "cancelBatch", REQUEST, Response(409, source="fixtur
 def test_an_exchange_is_found_by_each_field(good: dict[str, Any], bad: dict[str, Any]) -> None:
     assert read_search(good).finds(EXCHANGE)
     assert not read_search(bad).finds(EXCHANGE)
+
+
+@pytest.mark.parametrize("status", [200, 299, 300, 399, 400, 499, 500, 599])
+def test_a_class_of_statuses_is_a_hundred_of_them(status: int) -> None:
+    exchange = EXCHANGE._replace(response=Response(status))
+
+    assert [n for n in range(1, 6) if read_search({"status": f"{n}XX"}).finds(exchange)] == [status // 100]
+
+
+@pytest.mark.parametrize(
+    ("field", "least", "most"),
+    [("status", 100, 599), ("since", 0, None), ("until", 0, None)],
+)
+def test_a_number_of_a_search_has_bounds(field: str, least: int, most: int | None) -> None:
+    schema = Schema(SEARCH_PROPERTIES[field], {})
+
+    assert schema.accepts(least)
+    assert not schema.accepts(least - 1)
+    assert most is None or (schema.accepts(most) and not schema.accepts(most + 1))
+
+
+@pytest.mark.parametrize("field", ["operation", "reason", "source"])
+def test_a_text_of_a_search_has_at_most_2048_characters(field: str) -> None:
+    schema = Schema(SEARCH_PROPERTIES[field], {})
+
+    assert schema.accepts("x" * 2048)
+    assert not schema.accepts("x" * 2049)
 
 
 def test_an_empty_operation_finds_unmatched_requests() -> None:

@@ -12,7 +12,7 @@ from builders import ask, make_document, make_engine, make_operation, make_reque
 from mockserver.engine.engine import Engine
 from mockserver.http import Response, Upload
 from mockserver.sandbox.blobs import Blob
-from mockserver.verify.pact.contracts import REPEATS, contracts_of, file_name, merge_contracts
+from mockserver.verify.pact.contracts import REPEATS, TOO_MANY, contracts_of, file_name, merge_contracts
 from mockserver.verify.pact.interactions import FAILED, INVALID, LARGE, ON_REQUEST
 
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
@@ -210,6 +210,47 @@ def test_a_request_that_repeats_many_credentials_is_left_out() -> None:
     assert described(pact) == ["GET /user answers 200", "POST /ai/batches answers 202"]
     assert pact["metadata"]["mockserver"]["left_out"] == {REPEATS: 1}
     assert "sk-client" not in json.dumps(pact)
+
+
+@pytest.mark.parametrize(("count", "kept"), [(16, 2), (17, 1)])
+def test_up_to_16_credentials_of_other_requests_are_redacted_in_one(count: int, kept: int) -> None:
+    engine = make_engine()
+    tokens = [f"sk-client-{n:04}" for n in range(count)]
+    for token in tokens:
+        ask(engine, "GET", "/user", token=token, headers={"x-mock-sandbox": "all"})
+    ask(engine, "POST", "/ai/batches", json={"prompts": tokens}, headers={"x-mock-sandbox": "all"})
+
+    assert len(described(contract(engine, "all"))) == kept
+
+
+def pact_of(*keys: str, left_out: Mapping[str, int] | None = None) -> dict[str, Any]:
+    return {
+        "consumer": {"name": "app"},
+        "provider": {"name": "API"},
+        "interactions": [{"key": key, "description": "GET /x answers 200"} for key in keys],
+        "metadata": {"mockserver": {"left_out": dict(left_out or {})}},
+    }
+
+
+def test_what_was_left_out_is_summed_when_contracts_are_merged() -> None:
+    [merged] = merge_contracts([pact_of("a", left_out={FAILED: 2, LARGE: 1}), pact_of("b", left_out={FAILED: 3})])
+
+    assert merged["metadata"]["mockserver"]["left_out"] == {FAILED: 5, LARGE: 1}
+    assert described(merged) == ["GET /x answers 200", "GET /x answers 200 (form 2)"]
+    assert (merged["consumer"], merged["provider"]) == ({"name": "app"}, {"name": "API"})
+    assert merged["metadata"]["pactSpecification"] == {"version": "4.0"}
+
+
+@pytest.mark.parametrize(("count", "left_out"), [(2, {}), (3, {TOO_MANY: 1}), (5, {TOO_MANY: 3})])
+def test_a_file_has_as_many_interactions_as_the_bound_says(
+    count: int, left_out: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mockserver.verify.pact.contracts.MAX_INTERACTIONS", 2)
+
+    [merged] = merge_contracts([pact_of(*map(str, range(count)))])
+
+    assert [each["key"] for each in merged["interactions"]] == ["0", "1"]
+    assert merged["metadata"]["mockserver"]["left_out"] == left_out
 
 
 def nested(levels: int) -> Any:

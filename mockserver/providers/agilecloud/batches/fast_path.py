@@ -1,174 +1,233 @@
-"""A faster implementation for plain batch lines, which most batches consist of.
+"""Answers plain batch lines (plain_lines.py) in groups, byte for byte as the general path (run.py) does.
 
-A plain line is a chat request with text messages, a few parameters (_FREE), and no canned completion. The
-general path (run.py) parses it, validates it twice (as a line, and as a live request), searches the fixtures, and
-builds a completion object that is then encoded. Here one schema accepts line and request together, with a pattern that
-excludes every text a fixture could match, and the completion is written into a pre-encoded template for its model.
-
-Its output is byte for byte that of the general path, at half the cost. `accepts` may reject and `answered` may return
-None at any time; the line then takes the general path, which also reports all errors. A test compares both paths.
+The general path parses a line, validates it twice (as a line, and as a live request), searches the fixtures, and
+builds a completion object that is then encoded. Here the completion is written into a pre-encoded template for its
+model, and each step is done for all lines of a group before the next one. A line that a fixture may answer, or whose
+answer is cut, gets no answer here; it then takes the general path. A test compares both paths.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from string import ascii_letters, digits
+from typing import NamedTuple
+
+from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
 
 from mockserver.api.call import ApiContext
 from mockserver.fixtures.files import Completion
 from mockserver.openapi.schema import Schema
+from mockserver.providers.agilecloud.batches.plain_lines import (
+    NO_PARAMETERS,
+    PARAMETERS,
+    PlainGroup,
+    PlainReader,
+    PlainRequest,
+)
 from mockserver.providers.agilecloud.chat.completion import completion_template
-from mockserver.providers.agilecloud.chat.text import generated_text, topic_of
-from mockserver.providers.agilecloud.chat.tokens import MESSAGE, REPLY
-from mockserver.providers.agilecloud.context import CHAT, conversation_key, extend_seed, live_schema, model_seed
+from mockserver.providers.agilecloud.chat.text import generated_texts, topic_of
+from mockserver.providers.agilecloud.chat.tokens import BYTES, MESSAGE, REPLY, count_tokens
+from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
+from mockserver.providers.agilecloud.context import (
+    CHAT,
+    ROLES,
+    LastValueCache,
+    conversation_key,
+    live_schema,
+    model_seed,
+)
 from mockserver.providers.agilecloud.models import Model, ModelKind, Models, find_model
 from mockserver.providers.agilecloud.pricing import Prices
-from mockserver.providers.agilecloud.usage import EventWriter, UsageTotal
+from mockserver.providers.agilecloud.usage import EventRow
 
-_FREE = ("model", "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens")
-"""The optional fields of a plain request, with their schemas in the document."""
-_UNESCAPED = r"^[-A-Za-z0-9_.:/@#=+ ]*$"
-"""Ids that JSON encodes unchanged."""
 MAX_FRAMES = 256
 """The most model names per batch on the fast path: of fine-tuned models, each line may name another."""
 MAX_NEEDLES = 10_000
-"""The most characters of `contains` texts that are searched in every message; compiling more takes too long."""
+"""The most characters of `contains` texts that are searched in every prompt; compiling more takes too long."""
+_UNESCAPED = dict.fromkeys(map(ord, f"-_.:/@#=+ {ascii_letters}{digits}"))
+"""Removes the characters of ids that JSON encodes unchanged."""
 
 
 class _Frame:
-    """The shared parts of the responses of one model name, and their sums."""
+    """The shared parts of the output lines of one model name."""
 
-    def __init__(self, name: str, model: Model, seed: str, prices: Prices, events: EventWriter) -> None:
+    def __init__(self, name: str, model: Model, *, seed: str, created: int, prices: Prices) -> None:
+        """`created` is the time in the responses, in Unix seconds."""
         self.model = model
-        self.parts = completion_template(name)
         self.seed = model_seed(seed, model.name)
         self.tariff = prices.tariff(model, batch=True)
-        self.note = events.of_model(model.name).note
-        self.requests = self.prompt = self.said = self.cost = 0
+        before_id, before_time, before_text, before_asked, before_said, before_total, end = completion_template(name)
+        self.parts = (
+            f'","body":{before_id}chatcmpl-',
+            f'{before_time}{created}{before_text}"',
+            f'"{before_asked}',
+            before_said,
+            before_total,
+            f'{end}}},"error":null}}\n',
+        )
+        """What stands before the id, the text, its end, the three counts, and at the end of the line."""
+
+
+class PlainAnswers(NamedTuple):
+    """The answers to lines that follow one another and name the same model."""
+
+    model: Model
+    lines: Sequence[str]
+    """The lines of the output file."""
+    rows: Sequence[EventRow]
+    """What each answer used."""
 
 
 class FastPath:
-    """Validates and answers plain lines; see the module."""
+    """Answers plain lines; see the module."""
 
-    def __init__(self, world: ApiContext, models: Models, prices: Prices, created: int, events: EventWriter) -> None:
-        """`created` is the time in the responses, in Unix seconds."""
-        self._events = events
-        self._world = world
+    def __init__(
+        self, world: ApiContext, models: Models, prices: Prices, *, created: int, seed: int, applies_markers: bool
+    ) -> None:
+        """`created` is the time in the responses, in Unix seconds; `seed` is that of the batch's ids."""
+        self._seed = seed
         self._models = models
-        self._prices = prices
-        self._created = created
-        self._frames: dict[str, _Frame] = {}
-        completions = world.fixtures.completions
-        # Entries with `contains` are part of the schema of `accepts`.
-        others = [each.match for each in completions if each.match.contains is None]
-        self._canned = {each.prompt for each in others if each.prompt is not None}
-        self._lengths = {len(prompt) for prompt in self._canned}
-        self._searches = [each.pattern.found_in for each in others if each.prompt is None and each.pattern is not None]
-        self._answers_all = any(each.prompt is None and each.pattern is None for each in others)
-        self._schema = _compile_validator(live_schema(world, CHAT), completions)
-
-    @property
-    def accepts(self) -> Callable[[Any], bool]:
-        """Whether a line is plain, and valid as a line and as a live request."""
-        return self._schema.fast_accepts
-
-    def answered(self, request: Mapping[str, Any], identity: str) -> bytes | None:
-        """The output file's line for an accepted request; None if it is not plain after all.
-
-        Its model exists.
-        """
-        body = request["body"]
-        frame = self._frames.get(body["model"]) or self._framed(body["model"])
-        if frame is None or (frame.model.has_refusals and len(body) > 2):
-            return None
-        messages = body["messages"]
-        prompt, asked, seed = "", REPLY, frame.seed
-        for message in messages:
-            content = message["content"]
-            if not content.isascii():
-                return None
-            seed = extend_seed(seed, message)
-            asked += MESSAGE - (-len(content) // 4)
-            if message["role"] == "user":
-                prompt = content
-        if len(prompt) in self._lengths and prompt in self._canned:
-            return None
-        for search in self._searches:
-            if search(prompt):
-                return None
-        text = generated_text(conversation_key(seed), topic_of(prompt))
-        said = -(-len(text) // 4)
-        if said > (body.get("max_completion_tokens") or body.get("max_tokens") or said):
-            return None
-        frame.requests += 1
-        frame.prompt += asked
-        frame.said += said
-        cost = frame.tariff.cost(asked, said)
-        frame.cost += cost
-        frame.note(request["custom_id"], asked, said, cost)
-        one, two, three, four, five, six, seven = frame.parts
-        line = (
-            f'{{"id":"batch_req_{identity[:24]}","custom_id":"{request["custom_id"]}","response":{{"status_code":200,'
-            f'"request_id":"req_{identity[8:]}","body":{one}chatcmpl-{identity}{two}{self._created}{three}"{text}"{four}'
-            f'{asked}{five}{said}{six}{asked + said}{seven}}},"error":null}}\n'
-        )
-        return line.encode()
-
-    def usage(self) -> Iterator[tuple[Model, UsageTotal]]:
-        """The sums of the answered lines, by requested model name."""
-        for frame in self._frames.values():
-            yield frame.model, UsageTotal(frame.requests, frame.prompt, frame.said, frame.cost)
-
-    def _framed(self, name: str) -> _Frame | None:
-        model = find_model(self._models, name)
-        if model is None or model.kind is not ModelKind.CHAT or self._answers_all or len(self._frames) >= MAX_FRAMES:
-            return None
-        return self._frames.setdefault(name, _Frame(name, model, self._world.settings.seed, self._prices, self._events))
-
-
-class _Validators:
-    """The schema of plain lines, cached until document or fixtures change: compiling it takes 2 ms."""
-
-    def __init__(self) -> None:
-        self._last: tuple[Schema, Sequence[Completion], Schema] | None = None
-
-    def __call__(self, live: Schema | None, completions: Sequence[Completion]) -> Schema:
+        self._frames: dict[str, _Frame | None] = {}
+        self._new_frame = partial(_Frame, seed=world.settings.seed, created=created, prices=prices)
+        live = live_schema(world, CHAT)
         assert live is not None, "only where live requests are served as bundled"
-        last = self._last
-        if last is None or last[0] is not live or last[1] is not completions:
-            needles = [each.match.contains for each in completions if each.match.contains is not None]
-            last = self._last = (live, completions, Schema(_definition(live, needles), live.document))
-        return last[2]
+        self.reader = PlainReader(_parameters_of(live), applies_markers=applies_markers)
+        self._canned = _canned_prompts_of(world.fixtures.completions)
+
+    def answers(self, group: PlainGroup, first: int) -> Iterator[PlainAnswers | int]:
+        """The answers to the lines in order; for a line without one, its place in the group, from 0.
+
+        The group's first line is the batch's request number `first`, from 0.
+        """
+        start = 0
+        for name, run in groupby([request.body.model for request in group.requests]):
+            stop = start + len(list(run))
+            frame = self._frame(name)
+            if frame is None:
+                yield from range(start, stop)
+            else:
+                yield from self._answers_of(frame, group, range(start, stop), first)
+            start = stop
+
+    def _frame(self, name: str) -> _Frame | None:
+        """What the model's lines share; None if they have no answer here."""
+        if name not in self._frames and len(self._frames) < MAX_FRAMES:
+            model = find_model(self._models, name)
+            if model is None or model.kind is not ModelKind.CHAT or self._canned.has_all:
+                self._frames[name] = None
+            else:
+                self._frames[name] = self._new_frame(name, model)
+        return self._frames.get(name)
+
+    def _answers_of(self, frame: _Frame, group: PlainGroup, places: range, first: int) -> Iterator[PlainAnswers | int]:
+        part = group.part(places.start, places.stop)
+        ids = [request.custom_id for request in part.requests]
+        prompts, asked, seeds = _conversations(part.requests, frame.seed)
+        texts = generated_texts(map(conversation_key, seeds), map(topic_of, prompts))
+        said = list(map(count_tokens, texts))
+        rows = list(zip(ids, asked, said, frame.tariff.costs(asked, said), strict=True))
+        numbers = range(first + places.start, first + places.stop)
+        identities = [xxh3_128_hexdigest(b"%d" % number, self._seed) for number in numbers]
+        before_id, before_text, one, two, three, end = frame.parts
+        lines = [
+            f'{{"id":"batch_req_{identity[:24]}","custom_id":"{id_}","response":{{"status_code":200,"request_id":'
+            f'"req_{identity[8:]}{before_id}{identity}{before_text}{text}{one}{asked_}{two}{said_}{three}'
+            f"{asked_ + said_}{end}"
+            for identity, id_, text, asked_, said_ in zip(
+                identities, _encoded_ids(ids), texts, asked, said, strict=True
+            )
+        ]
+        start = 0
+        for at in self._unanswered(frame, part.limits, prompts, said):
+            if start < at:
+                yield PlainAnswers(frame.model, lines[start:at], rows[start:at])
+            yield places[at]
+            start = at + 1
+        if start < len(lines):
+            yield PlainAnswers(frame.model, lines[start:], rows[start:])
+
+    def _unanswered(
+        self, frame: _Frame, limits: Sequence[int], prompts: Sequence[str], said: Sequence[int]
+    ) -> Sequence[int]:
+        """The places of the requests whose answer may be another one, or has to be cut."""
+        found = set(self._canned.places(prompts))
+        if max(limits) != NO_PARAMETERS:
+            found.update(at for at, limit in enumerate(limits) if 0 < limit < said[at])
+            if frame.model.has_refusals:
+                found.update(at for at, limit in enumerate(limits) if limit != NO_PARAMETERS)
+        return sorted(found)
 
 
-_compile_validator = _Validators()
+def _conversations(requests: Sequence[PlainRequest], start: int) -> tuple[list[str], list[int], list[int]]:
+    """Of each request the last user message, the prompt tokens and the seed; `start` is the model's seed."""
+    prompts, counts, seeds = [], [], []
+    for request in requests:
+        prompt, asked, seed = "", REPLY, start
+        for message in request.body.messages:
+            content = message.content.encode()
+            seed = xxh3_64_intdigest(content, seed + ROLES[message.role])
+            asked += MESSAGE - (-len(content) // BYTES)
+            if message.role == "user":
+                prompt = message.content
+        prompts.append(prompt)
+        counts.append(asked)
+        seeds.append(seed)
+    return prompts, counts, seeds
 
 
-def _definition(live: Schema, needles: Sequence[str]) -> dict[str, Any]:
-    """The schema of a plain line, with the document's schemas of its fields; its texts contain none of the needles.
+def _encoded_ids(ids: Sequence[str]) -> Sequence[str]:
+    """The ids as JSON, without their quotes."""
+    if not "".join(ids).translate(_UNESCAPED):
+        return ids
+    return [jsonl_bytes(id_).decode()[1:-1] for id_ in ids]
 
-    References are resolved, since following them at each validation takes twice as long.
-    """
+
+class _CannedPrompts:
+    """Tells which prompts a fixture may answer."""
+
+    def __init__(self, completions: Sequence[Completion]) -> None:
+        matches = [each.match for each in completions]
+        others = [match for match in matches if match.contains is None]
+        self._needles = [match.contains for match in matches if match.contains is not None]
+        self._prompts = frozenset(match.prompt for match in others if match.prompt is not None)
+        self._lengths = frozenset(map(len, self._prompts))
+        patterns = [match.pattern for match in others if match.prompt is None]
+        self._searches = [pattern.found_in for pattern in patterns if pattern is not None]
+        self.has_all = None in patterns or sum(map(len, self._needles)) > MAX_NEEDLES
+        """Whether a fixture may answer any prompt."""
+        # ASCII texts contain, whatever their case, only ASCII needles.
+        needles = [] if self.has_all else [_any_case(needle) for needle in self._needles if needle.isascii()]
+        contains = {"pattern": "|".join(needles)} if needles else False
+        self._contain_none = Schema({"items": {"not": contains}}, {}).fast_accepts
+
+    def places(self, prompts: Sequence[str]) -> Iterator[int]:
+        """The places of prompts that a fixture may answer."""
+        # All together first: most prompts contain nothing.
+        is_careful = not (all(map(str.isascii, prompts)) and self._contain_none(prompts))
+        is_named = not self._lengths.isdisjoint(map(len, prompts))
+        for at, prompt in enumerate(prompts) if is_careful or is_named else ():
+            if prompt in self._prompts or (is_careful and self._contains(prompt.lower())):
+                yield at
+        for search in self._searches:
+            yield from (at for at, is_found in enumerate(map(search, prompts)) if is_found)
+
+    def _contains(self, lowered: str) -> bool:
+        return any(needle in lowered for needle in self._needles)
+
+
+# Compiling the patterns takes milliseconds, so it is done again only when document or fixtures change.
+_canned_prompts_of: LastValueCache[Sequence[Completion], _CannedPrompts] = LastValueCache(_CannedPrompts)
+
+
+def _read_parameters(live: Schema) -> Schema:
+    # References are resolved, since following them at each validation takes twice as long.
     known = live.resolved(live.definition)["properties"]
-    # Generated texts are ASCII only.
-    content = {"type": "string", "not": _holding_any([needle for needle in needles if needle.isascii()])}
-    message = _object({"role": {"enum": ["system", "user", "assistant"]}, "content": content}, 2)
-    messages = {"type": "array", "minItems": 1, "items": message}
-    body = _object({"messages": messages, **{name: known[name] for name in _FREE}}, 2)
-    body["not"] = {"required": ["max_tokens", "max_completion_tokens"]}
-    custom_id = {"type": "string", "pattern": _UNESCAPED}
-    return _object({"custom_id": custom_id, "method": {"const": "POST"}, "url": {"const": CHAT}, "body": body}, 4)
+    excluded = {"required": ["max_tokens", "max_completion_tokens"]}
+    return Schema({"properties": {name: known[name] for name in PARAMETERS}, "not": excluded}, live.document)
 
 
-def _holding_any(needles: Sequence[str]) -> Mapping[str, Any] | bool:
-    """A schema of texts that contain one of the needles; of any text if there are too many."""
-    if sum(map(len, needles)) > MAX_NEEDLES:
-        return True
-    return {"pattern": "|".join(map(_any_case, needles))} if needles else False
-
-
-def _object(properties: Mapping[str, Any], required: int) -> dict[str, Any]:
-    """A schema of an object with these properties and no others; the first is required."""
-    names = list(properties)[:required]
-    return {"type": "object", "properties": dict(properties), "required": names, "additionalProperties": False}
+_parameters_of: LastValueCache[Schema, Schema] = LastValueCache(_read_parameters)
+"""The schema of the parameters of a plain request, with their schemas in the document."""
 
 
 def _any_case(needle: str) -> str:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from mockserver.api.client_rules import BatchState, RejectedItems
 from mockserver.http import StoredBytes
-from mockserver.providers.agilecloud.batches.run import LineResults
+from mockserver.providers.agilecloud.batches.results import LineResults
 from mockserver.providers.agilecloud.files import Life
 from mockserver.providers.agilecloud.prompts.prompt import Prompt
 from mockserver.records import Endless, Record

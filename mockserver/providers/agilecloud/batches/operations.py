@@ -13,7 +13,8 @@ from mockserver.openapi.generate.steps import MAX_BATCH_STEPS, Budget
 from mockserver.providers.agilecloud import files
 from mockserver.providers.agilecloud.batches.input import rejection_error
 from mockserver.providers.agilecloud.batches.job import DEFAULT_WINDOW, LIFECYCLE, BatchRecord, Status, jobs_of
-from mockserver.providers.agilecloud.batches.run import LineResults, RunContext, rejected_file, run_lines
+from mockserver.providers.agilecloud.batches.results import LineResults, rejected_file
+from mockserver.providers.agilecloud.batches.run import RunContext, run_lines
 from mockserver.providers.agilecloud.context import (
     context_models,
     context_prices,

@@ -15,9 +15,11 @@ applies prompt templates and validates the body as a live request. A Refusal bec
 The result depends on the batch and its input only, never on when or how often it is processed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
+
+import orjson
 
 from mockserver.api.call import ApiContext, with_defaults
 from mockserver.api.client_rules import RejectedItems
@@ -27,6 +29,8 @@ from mockserver.openapi.generate.steps import MAX_BATCH_STEPS, MAX_STEPS, Budget
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.batches.fast_path import FastPath
 from mockserver.providers.agilecloud.batches.input import InputValidator
+from mockserver.providers.agilecloud.batches.plain_lines import PlainGroup
+from mockserver.providers.agilecloud.batches.results import WINDOW, LineResults, OutputLines, Totals, rejected_file
 from mockserver.providers.agilecloud.chat.completion import encode_completion, last_user_message
 from mockserver.providers.agilecloud.chat.embeddings import count_numbers, embedding_pieces, embedding_usage
 from mockserver.providers.agilecloud.chat.rules import RuleBroken, check_rules
@@ -52,68 +56,18 @@ from mockserver.providers.agilecloud.prompts.select import (
     select_version,
 )
 from mockserver.providers.agilecloud.prompts.template import RenderLimits
-from mockserver.providers.agilecloud.usage import EventWriter, UsageTotal
-from mockserver.records import Record
-from mockserver.sandbox.batches import DEFAULT_FAILURE, PLAIN, ItemOutcome, Outcomes, apply_plan, read_outcome
-from mockserver.sandbox.blobs import Blob, BlobWriter
+from mockserver.providers.agilecloud.usage import EventRow
+from mockserver.sandbox.batches import DEFAULT_FAILURE, PLAIN, ItemOutcome, apply_plan, read_outcome
 from mockserver.sandbox.conditions import ItemPlan
 from mockserver.sandbox.ids import seed_of, seeded_digest
 from mockserver.workers import checkpoint
 
-WINDOW = 64
-WINDOW_BYTES = 1024 * 1024
-"""The lines within which the order is changed, and the bytes that these may have: the memory that writing needs."""
 KINDS = {CHAT: ModelKind.CHAT, EMBEDDINGS: ModelKind.EMBEDDING}
 """The kind of model, by the batch's endpoint."""
-NO_FILE = Blob.in_memory(b"")
 EXPIRED = {
     "code": "batch_expired",
     "message": "This request could not be executed before the completion window expired.",
 }
-
-
-class VersionUse(Record, frozen=True, gc=False):
-    """A version of a prompt that a version test selected for a request."""
-
-    slug: str
-    version: int
-    used: UsageTotal | None
-    """The request's usage; None if it failed."""
-
-
-class LineResults(Record, frozen=True, gc=False):
-    """The result of an input file."""
-
-    size: int
-    errors: tuple[Mapping[str, Any], ...]
-    """Why the batch fails; empty for a valid file."""
-    outcomes: Outcomes
-    succeeded: bytes
-    """A byte for each item, in input order: 1 for one that succeeds."""
-    output: Blob
-    error: Blob
-    usage: Mapping[str, UsageTotal]
-    """By model, the usage of successful requests."""
-    model: str | None = None
-    """The model of all requests; None if they differ."""
-    uses: tuple[VersionUse, ...] = ()
-    refused: RejectedItems = RejectedItems()
-    events: Mapping[str, StoredBytes] = {}
-    """By model, the usage of each successful request; see ModelEvents. Empty once the account's usage has them."""
-
-    def __post_init__(self) -> None:
-        if self.errors and self.size:
-            raise ValueError(f"it has errors, and a size of {self.size}")
-        if len(self.succeeded) != self.size or self.succeeded.translate(None, b"\0\1"):
-            raise ValueError(f"succeeded does not say 0 or 1 of each of {self.size} items")
-        if self.outcomes and max(self.outcomes) >= self.size:
-            raise ValueError("its outcomes are not those of its items")
-        if sum(each.requests for each in self.usage.values()) != self.succeeded.count(1):
-            raise ValueError("its usage is of more or fewer requests than have succeeded")
-
-    def without_files(self) -> "LineResults":
-        """The result without files and events, which others keep."""
-        return self._replace(output=NO_FILE, error=NO_FILE, uses=(), events={})
 
 
 class RunContext(NamedTuple):
@@ -146,62 +100,91 @@ def run_lines(
     `ended(index)` is given when the batch stopped early: other lines are dropped, or written to the error file as
     `batch_expired` if `expires`. One invalid line fails the file: `errors` is set and no output kept.
     """
-    outcomes: dict[int, ItemOutcome] = {}
-    refused = RejectedItems()
-    succeeded = bytearray()
-    seed = seed_of(context.batch_id.encode())
-    order = None if context.keeps_order else sorted(range(WINDOW), key=lambda n: seeded_digest(seed, b"%d" % n))
-    output, error = _Lines(order), _Lines(order)
-    # If lines have different outcomes, the fast path does not apply.
-    is_even = context.endpoint == CHAT and ended is None and context.plan is None and is_bundled(context.world, CHAT)
-    events = EventWriter()
-    plain = FastPath(context.world, context.models, context.prices, context.created, events) if is_even else None
-    accepts, strict = plain.accepts if plain else None, context.world.settings.strict
-    inspection = InputValidator(context.endpoint, context.models, context.line_schema, accepts, strict=strict)
-    totals = _Totals(inspection.named, events)
-    for index, (number, line, request, is_plain) in enumerate(inspection.requests(blob)):
-        identity = seeded_digest(seed, b"%d" % index).hex()
-        # A plain line has one bracket, that of its messages; searching a second one is faster than searching a marker.
-        has_room = not is_plain or line.find(b"[", line.find(b"[") + 1) > 0
-        is_marked = context.applies_markers and has_room and b"[mock:" in line
-        if is_plain and plain and not is_marked and (short := plain.answered(request, identity)):
-            succeeded.append(1)
-            output.add(short)
-            continue
-        outcome = _item_outcome(line if is_marked else None, index, context, outcomes)
-        if ended is not None and not ended(index):
-            succeeded.append(0)
-            if expires:
-                error.add(_late_line(identity, request))
-            continue
+    run = _Run(context, ended, expires=expires)
+    for each in run.inspection.requests(blob):
+        if isinstance(each, PlainGroup):
+            run.answer_group(each)
+        else:
+            run.answer_line(*each)
+    return run.results()
+
+
+class _Run:
+    """One pass over an input file."""
+
+    def __init__(self, context: RunContext, ended: Callable[[int], bool] | None, *, expires: bool) -> None:
+        self._context = context
+        self._ended = ended
+        self._expires = expires
+        self._seed = seed_of(context.batch_id.encode())
+        windows = range(WINDOW)
+        order = None if context.keeps_order else sorted(windows, key=lambda n: seeded_digest(self._seed, b"%d" % n))
+        self._output, self._error = OutputLines(order), OutputLines(order)
+        # If lines have different outcomes, the fast path does not apply.
+        is_even = context.endpoint == CHAT and ended is None and context.plan is None
+        self._plain = self._fast_path() if is_even and is_bundled(context.world, CHAT) else None
+        reader, strict = self._plain.reader if self._plain else None, context.world.settings.strict
+        self.inspection = InputValidator(context.endpoint, context.models, context.line_schema, reader, strict=strict)
+        self._totals = Totals(self.inspection.named)
+        self._outcomes: dict[int, ItemOutcome] = {}
+        self._refused = RejectedItems()
+        self._succeeded = bytearray()
+
+    def _fast_path(self) -> FastPath:
+        world, models, prices = self._context.world, self._context.models, self._context.prices
+        created, applies_markers = self._context.created, self._context.applies_markers
+        return FastPath(world, models, prices, created=created, seed=self._seed, applies_markers=applies_markers)
+
+    def answer_group(self, group: PlainGroup) -> None:
+        """Answer lines of which most have plain answers."""
+        assert self._plain is not None, "it has read them"
+        for each in self._plain.answers(group, len(self._succeeded)):
+            if isinstance(each, int):
+                self.answer_line(group.numbers[each], group.lines[each], orjson.loads(group.lines[each]))
+            else:
+                self._output.extend(each.lines)
+                self._succeeded += b"\1" * len(each.lines)
+                self._totals.add_rows(each.model, each.rows)
+
+    def answer_line(self, number: int, line: bytes, request: Mapping[str, Any]) -> None:
+        """Answer a line by the general path."""
+        context, index = self._context, len(self._succeeded)
+        identity = seeded_digest(self._seed, b"%d" % index).hex()
+        is_marked = context.applies_markers and b"[mock:" in line
+        outcome = _item_outcome(line if is_marked else None, index, context, self._outcomes)
+        if self._ended is not None and not self._ended(index):
+            self._succeeded.append(0)
+            if self._expires:
+                self._error.extend([_late_line(identity, request).decode()])
+            return
         answer = _answer_line(request, outcome, identity, context)
         if answer.broken:
-            refused = refused.with_item(f"line {number}", answer.broken)
-        succeeded.append(answer.used is not None)
-        (error if answer.used is None else output).add(answer.line)
-        totals.add(request["custom_id"], answer)
-    if inspection.errors:
-        return rejected_file(*inspection.errors)
-    for model, used in plain.usage() if plain else ():
-        totals.add_usage(model, used.counts)
-    return LineResults(
-        len(succeeded),
-        (),
-        outcomes,
-        bytes(succeeded),
-        output.finish(),
-        error.finish(),
-        totals.usage(),
-        totals.only_model(),
-        tuple(totals.uses),
-        refused,
-        events.finish(),
-    )
+            self._refused = self._refused.with_item(f"line {number}", answer.broken)
+        self._succeeded.append(answer.used is not None)
+        (self._error if answer.used is None else self._output).extend([answer.line.decode()])
+        if answer.chosen is not None:
+            self._totals.add_use(answer.chosen, answer.used)
+        if answer.model is not None and answer.used is not None:
+            self._totals.add_rows(answer.model, [answer.used])
 
-
-def rejected_file(*errors: Mapping[str, Any]) -> LineResults:
-    """The result of a file whose batch fails."""
-    return LineResults(0, errors, {}, b"", NO_FILE, NO_FILE, {})
+    def results(self) -> LineResults:
+        """The result, after all lines."""
+        if self.inspection.errors:
+            return rejected_file(*self.inspection.errors)
+        totals = self._totals
+        return LineResults(
+            len(self._succeeded),
+            (),
+            self._outcomes,
+            bytes(self._succeeded),
+            self._output.finish(),
+            self._error.finish(),
+            totals.usage(),
+            totals.only_model(),
+            tuple(totals.uses),
+            self._refused,
+            totals.events.finish(),
+        )
 
 
 def _item_outcome(
@@ -218,34 +201,6 @@ def _item_outcome(
     return outcome
 
 
-class _Lines:
-    """Writes a file in which neighbours swap places, as if requests were processed in parallel."""
-
-    def __init__(self, order: Sequence[int] | None) -> None:
-        """`order` is a permutation of WINDOW neighbours; without it the order is kept."""
-        self._writer = BlobWriter()
-        self._window: list[bytes] = []
-        self._waiting = 0
-        self._order = order
-
-    def add(self, line: bytes) -> None:
-        self._window.append(line)
-        self._waiting += len(line)
-        if len(self._window) >= WINDOW or self._waiting >= WINDOW_BYTES:
-            self._write()
-
-    def finish(self) -> Blob:
-        self._write()
-        return self._writer.finish()
-
-    def _write(self) -> None:
-        lines, self._window = self._window, []
-        if self._order is not None:
-            lines = [lines[at] for at in self._order if at < len(lines)]
-        self._writer.write(*lines)
-        self._waiting = 0
-
-
 class _Broken(Refusal):
     """An invalid body of a request."""
 
@@ -259,46 +214,12 @@ class _Answer(NamedTuple):
     line: bytes
     model: Model | None = None
     """The model that answered; None if the request failed."""
-    used: tuple[int, int, int, int] | None = None
-    """The usage of a success, as in UsageTotal."""
+    used: EventRow | None = None
+    """The usage of a success."""
     chosen: SelectedVersion | None = None
     """The selected prompt version."""
     broken: str = ""
     """The first violation of the request."""
-
-
-class _Totals:
-    """What the lines of a batch used: tokens and cost by model, and the prompt versions."""
-
-    def __init__(self, models: set[str], events: EventWriter) -> None:
-        """`models` are the ids of those that lines were answered by so far."""
-        self.uses: list[VersionUse] = []
-        self._models = models
-        self._events = events
-        self._sums: dict[str, list[int]] = {}
-
-    def add(self, custom_id: str, answer: _Answer) -> None:
-        chosen, used, model = answer.chosen, answer.used, answer.model
-        if chosen is not None and chosen.is_tested:
-            total = UsageTotal(*used) if used else None
-            self.uses.append(VersionUse(chosen.prompt.slug, chosen.version.number, total))
-        if model is not None and used is not None:
-            self._models.add(model.id)
-            self.add_usage(model, used)
-            self._events.of_model(model.name).note(custom_id, *used[1:])
-
-    def add_usage(self, model: Model, used: Sequence[int]) -> None:
-        counts = self._sums.setdefault(model.name, [0, 0, 0, 0])
-        for at, count in enumerate(used):
-            counts[at] += count
-
-    def usage(self) -> dict[str, UsageTotal]:
-        """The totals by the model's name."""
-        return {model: UsageTotal(*counts) for model, counts in self._sums.items()}
-
-    def only_model(self) -> str | None:
-        """The id of the model that answered all lines; None when there are several, or none."""
-        return next(iter(self._models)) if len(self._models) == 1 else None
 
 
 def _answer_line(request: Mapping[str, Any], outcome: ItemOutcome, identity: str, context: RunContext) -> _Answer:
@@ -322,7 +243,7 @@ def _answer_line(request: Mapping[str, Any], outcome: ItemOutcome, identity: str
     head = f'{{"id":"batch_req_{identity[:24]}","custom_id":'.encode()
     middle = f',"response":{{"status_code":200,"request_id":"req_{identity[8:]}","body":'.encode()
     parts = (head, jsonl_bytes(request["custom_id"]), middle, body, b'},"error":null}\n')
-    return _Answer(b"".join(parts), model, (1, prompt, said, cost), chosen)
+    return _Answer(b"".join(parts), model, (request["custom_id"], prompt, said, cost), chosen)
 
 
 def _check_body(body: Mapping[str, Any], context: RunContext) -> None:

@@ -1,7 +1,7 @@
 """Generated text: plain prose that uses words of the prompt."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from struct import Struct
 from typing import Any
@@ -14,8 +14,8 @@ from mockserver.sandbox.ids import digest
 BANK_SIZE = 1024
 READ = 64
 """The characters of a prompt that are searched for its topic; prompts may be whole documents."""
-LENGTH = 3
-"""The most words of a topic."""
+LENGTH, LONGEST = 3, 60
+"""The most words of a topic, and its most characters."""
 FEW = 7
 SIGNS = ".,:;!?…\"'`´‘’“”«»()[]{}<>*#_~|/\\-–—"
 MARKER = re.compile(r"\[mock:[^\]]*\]?")
@@ -67,21 +67,29 @@ def topic_of(prompt: str) -> str:
     if "[" in beginning and "[mock:" in beginning:
         beginning = MARKER.sub(" ", prompt[: 4 * READ])[:READ]
     # Most prompts have enough characteristic words near their beginning; otherwise the rest is split.
-    telling = _distinctive_words(beginning.split(None, FEW)[:FEW])
-    if len(telling) < LENGTH:
-        words = beginning.split()
-        telling = _distinctive_words(words) or [bare for word in words[:LENGTH] if (bare := _strip_word(word))]
-    return " ".join(telling)[:60].strip() or "this"
+    words = _distinctive_words(beginning.split(None, FEW)[:FEW])
+    if len(words) < LENGTH:
+        all_words = beginning.split()
+        words = _distinctive_words(all_words) or [bare for word in all_words[:LENGTH] if (bare := _strip_word(word))]
+    topic = " ".join(words)
+    return topic if 0 < len(topic) <= LONGEST else topic[:LONGEST].strip() or "this"
 
 
 def generated_text(key: bytes, topic: str) -> str:
     """Three to six sentences about the topic, the same for the same arguments."""
-    lead, closing, one, two = _DRAWS.unpack(xxhash.xxh3_64_digest(key))
+    return generated_texts([key], [topic])[0]
+
+
+def generated_texts(keys: Iterable[bytes], topics: Iterable[str]) -> list[str]:
+    """The texts for many keys, one for each topic."""
     bank = sentence_bank()
-    before, after = _LEADS[lead % len(LEADS)]
-    if not before:
-        topic = topic[0].upper() + topic[1:]
-    return f"{before}{topic}{after} {bank[one % BANK_SIZE]} {bank[two % BANK_SIZE]}{CLOSINGS[closing % len(CLOSINGS)]}"
+    draws = _DRAWS.iter_unpack(b"".join(map(xxhash.xxh3_64_digest, keys)))
+    return [
+        f"{before}{topic if before else topic[0].upper() + topic[1:]}{after}"
+        f" {bank[one % BANK_SIZE]} {bank[two % BANK_SIZE]}{CLOSINGS[closing % len(CLOSINGS)]}"
+        for (lead, closing, one, two), topic in zip(draws, topics, strict=True)
+        for before, after in (_LEADS[lead % len(_LEADS)],)
+    ]
 
 
 def generated_object(key: bytes, topic: str) -> dict[str, Any]:
@@ -102,11 +110,14 @@ def _distinctive_words(words: Sequence[str]) -> list[str]:
     for word in words:
         if word in COMMON:
             continue
-        bare = word if word.isalnum() else _strip_word(word)
-        if bare is word or bare not in COMMON:
-            found.append(bare)
-            if len(found) == LENGTH:
-                break
+        bare = word
+        if not word.isalnum():
+            bare = _strip_word(word)
+            if bare in COMMON:
+                continue
+        found.append(bare)
+        if len(found) == LENGTH:
+            break
     return found
 
 

@@ -18,10 +18,10 @@ from mockserver.sandbox.ids import digest
 from mockserver.text import format_dotted
 
 ATTEMPTS = 8
+"""The number of attempts to generate a value that fits, each with another key."""
 CACHED_BYTES = 20_000
 """The most bytes of a schema whose validator is cached for all lines of a batch."""
 _UNFIT = (SpecError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""The number of attempts to generate a value that fits, each with another key."""
 LARGEST = {"minLength": 10_000, "minItems": 100, "minProperties": 100}
 NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 Location = tuple[str | int, ...]

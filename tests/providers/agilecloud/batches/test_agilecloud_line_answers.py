@@ -20,7 +20,7 @@ from batch_client import (
 from builders import value_of
 
 from mockserver.engine.engine import Engine
-from mockserver.providers.agilecloud.batches.run import WINDOW
+from mockserver.providers.agilecloud.batches.results import WINDOW
 
 
 @pytest.fixture(scope="module")

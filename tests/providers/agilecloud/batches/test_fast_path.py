@@ -15,9 +15,10 @@ from mockserver.engine.engine import Engine
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.batches import input as inspection
 from mockserver.providers.agilecloud.batches.fast_path import MAX_NEEDLES, FastPath
-from mockserver.providers.agilecloud.batches.run import NO_FILE, LineResults, RunContext, run_lines
+from mockserver.providers.agilecloud.batches.plain_lines import PlainGroup, PlainReader
+from mockserver.providers.agilecloud.batches.results import NO_FILE, LineResults
+from mockserver.providers.agilecloud.batches.run import RunContext, run_lines
 from mockserver.providers.agilecloud.context import context_models, context_prices, live_schema
-from mockserver.providers.agilecloud.usage import EventWriter
 from mockserver.sandbox import blobs
 from mockserver.sandbox.blobs import Blob
 from mockserver.sandbox.conditions import ItemPlan
@@ -58,9 +59,23 @@ def desk_of(engine: Engine, *, keeps_order: bool = False) -> RunContext:
     )
 
 
-def plain_of(engine: Engine) -> FastPath:
+def fast_path_of(engine: Engine) -> FastPath:
     desk = desk_of(engine)
-    return FastPath(desk.world, desk.models, desk.prices, desk.created, EventWriter())
+    return FastPath(desk.world, desk.models, desk.prices, created=desk.created, seed=1, applies_markers=True)
+
+
+def plain_group(engine: Engine, request: Any) -> PlainGroup | None:
+    """The request as a plain line; None if it is not plain."""
+    [read] = fast_path_of(engine).reader.read([json.dumps(request).encode()], [1])
+    return read if isinstance(read, PlainGroup) else None
+
+
+def plain_answer(engine: Engine, request: Any) -> str | None:
+    """The answer of the fast path; None if it leaves the request to the general path."""
+    group = plain_group(engine, request)
+    assert group is not None
+    [answers] = fast_path_of(engine).answers(group, 0)
+    return None if isinstance(answers, int) else answers.lines[0]
 
 
 WORDS = st.text(max_size=20) | st.sampled_from(
@@ -129,7 +144,7 @@ def test_the_fast_path_gives_the_same_output_as_the_slow_path(engine: Engine, re
 
     short = run_lines(blob, desk_of(engine))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(FastPath, "accepts", staticmethod(lambda _: False))
+        patched.setattr(PlainReader, "read", lambda _, lines, numbers: zip(numbers, lines, strict=True))
         long = run_lines(blob, desk_of(engine))
 
     assert contents(short) == contents(long)
@@ -138,6 +153,19 @@ def test_the_fast_path_gives_the_same_output_as_the_slow_path(engine: Engine, re
 LINES = st.builds(lambda each, plainly: json.dumps(each, ensure_ascii=plainly).encode(), REQUESTS, st.booleans())
 ORDINARY = st.builds(
     lambda n: json.dumps(request_of(f"r{n}", f"Question {n} about rivers")).encode(), st.integers(0, 9)
+)
+WITH_PARAMETERS = st.builds(
+    lambda n, fields: json.dumps(request_of(f"p{n}", f"Question {n} about rivers", **fields)).encode(),
+    st.integers(0, 9),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "temperature": st.sampled_from([0, 1.5, 3, True, "1", None, 1e400, 10**30]),
+            "seed": st.sampled_from([1, -(2**70), 0.5]),
+            "max_tokens": st.sampled_from([2, 1000, 1000.0, None]),
+            "max_completion_tokens": st.sampled_from([2, 1000]),
+        },
+    ),
 )
 MARKED = (
     b'{"custom_id":"m","method":"POST","url":"/v1/chat/completions","body":{%b"model":"gpt-4o-mini","messages":%b}}'
@@ -152,6 +180,37 @@ NEARLY_ORDINARY = st.sampled_from(
         MARKED % (b'"messages":"[mock:fail]",', b'[{"role":"user","content":"Which river?"}]'),
         MARKED % (b"", rb'[{"role":"user","content":"Which \u005bmock:fail] river?"}]'),
         MARKED % (b"", b'[{"content":"Which river?","role":"user"}]'),
+    ]
+)  # fmt: skip
+PLAIN = b'{"custom_id":"%b","method":"POST","url":"/v1/chat/completions","body":{"model":"gpt-4o-mini",%b}}'
+SAID = b'"messages":[{"role":"user","content":"Which river?"}]'
+HOSTILE = st.sampled_from(
+    [
+        b"1],[2", b"],[", b"},{", b"}\n{", b'"', b"[[1", b"2]]",
+        PLAIN % (b"h1", SAID) + PLAIN % (b"h2", SAID),  # two on a line
+        PLAIN % (b"h1", SAID) + b"," + PLAIN % (b"h2", SAID),
+        PLAIN.replace(b',"body"', b',\n"body"') % (b"h1", SAID),  # one on two lines
+        PLAIN % (b"h3", b'"messages":[[1\n],[\n2]],' + SAID),
+        PLAIN % (b"h4", b'"messages":[{"role":"user","content":"[mock:fail]","content":"Which river?"}]'),
+        PLAIN % (b"h5", SAID + b',"messages":[{"role":"system","content":"a"}]'),
+        PLAIN % (b"h6", b'"temperature":01,' + SAID),
+        PLAIN % (b"h6", b'"temperature":"\\ud800",' + SAID),
+        PLAIN % (b"h6", b'"temperature":%b,' % (b"[" * 300 + b"]" * 300) + SAID),
+        PLAIN % (rb"h\u0037", SAID),
+        PLAIN % (rb"\ud83d\ude00", SAID),
+        PLAIN % (rb"\ud83d", SAID),
+        PLAIN % ("\u2028é".encode(), SAID),
+        PLAIN % (b"h8", SAID.replace(b"river", rb"\ud800")),
+        PLAIN % (b"h8", SAID.replace(b"river", b"\x7f\t")),
+        PLAIN % (b"h8", SAID.replace(b"river", b"\xc3")),
+        PLAIN % (b"h9", SAID.replace(b"Which river", "weather in paris ſ K İ".encode())),
+        PLAIN % (b"h9", SAID.replace(b"Which river", "weather İn paris".encode())),
+        PLAIN % (b"h10", SAID.replace(b"role", rb"r\u006fle")),
+        PLAIN % (b"h11", b'"messages":[]'),
+        b"\x0b" + PLAIN % (b"h12", SAID),
+        PLAIN % (b"h13", SAID) + b" \r",
+        PLAIN % (b"h14", SAID) + b"\x00",
+        PLAIN % (b"h15" * 500, SAID),
     ]
 )  # fmt: skip
 BROKEN = st.sampled_from(
@@ -192,9 +251,27 @@ def test_every_way_of_reading_a_file_gives_the_same_result(
 
 
 @STEADY
+@given(
+    lines=st.lists(ORDINARY | WITH_PARAMETERS | NEARLY_ORDINARY | HOSTILE, max_size=9, unique=True),
+    end=st.sampled_from([b"", b"\n", b"\r\n"]),
+)
+def test_hostile_lines_get_the_same_result_in_a_group_and_by_themselves(
+    engine: Engine, lines: list[bytes], end: bytes
+) -> None:
+    blob = Blob.in_memory((end or b"\n").join(lines) + end)
+
+    in_groups = contents(run_lines(blob, desk_of(engine)))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(PlainReader, "read", lambda _, lines, numbers: zip(numbers, lines, strict=True))
+        one_by_one = contents(run_lines(blob, desk_of(engine)))
+
+    assert in_groups == one_by_one
+
+
+@STEADY
 @given(request=REQUESTS)
 def test_a_plain_line_is_one_that_the_document_accepts(engine: Engine, world: ApiContext, request: Any) -> None:
-    if plain_of(engine).accepts(request):
+    if plain_group(engine, request) is not None:
         assert world.spec.component("BatchRequestLine").violations(request) == []
         assert live_chat(world).violations(request["body"]) == []
 
@@ -211,21 +288,19 @@ def test_an_ordinary_line_with_more_fields_is_plain_only_if_a_live_request_may_h
 
     # Both limits side by side, one of them null, are left to the long way.
     is_known = "tempratur" not in fields and not {"max_tokens", "max_completion_tokens"} <= fields.keys()
-    assert plain_of(engine).accepts(request) == (is_known and live_chat(world).accepts(request["body"]))
+    assert (plain_group(engine, request) is not None) == (is_known and live_chat(world).accepts(request["body"]))
 
 
 def test_an_ordinary_line_takes_the_fast_path(engine: Engine) -> None:
-    plain = plain_of(engine)
     request = request_of("r1", "What do people buy after reading?", temperature=0.5, max_tokens=500)
 
-    assert plain.accepts(request)
-    answer = plain.answered(request, "0" * 32)
+    answer = plain_answer(engine, request)
     assert answer is not None
     assert json.loads(answer)["custom_id"] == "r1"
 
 
 def test_a_line_that_a_fixture_may_answer_takes_the_slow_path(engine: Engine) -> None:
-    assert not plain_of(engine).accepts(request_of("r1", "The weather in PARIS?"))
+    assert plain_answer(engine, request_of("r1", "The weather in PARIS?")) is None
 
 
 @pytest.mark.parametrize(
@@ -246,7 +321,7 @@ def test_lines_are_validated_with_any_fixtures(tmp_path: Path, needles: list[str
     (tmp_path / "many.json").write_text(json.dumps({"completions": completions}))
     engine = make_engine(fixtures=(str(tmp_path),))
 
-    assert plain_of(engine).accepts(request_of("r1", "Which river?")) == is_plain
+    assert (plain_answer(engine, request_of("r1", "Which river?")) is not None) == is_plain
 
 
 @pytest.mark.parametrize(
@@ -254,16 +329,13 @@ def test_lines_are_validated_with_any_fixtures(tmp_path: Path, needles: list[str
     [
         request_of("r1", "ping"),
         request_of("r1", "Translate to Spanish..."),
-        request_of("r1", "Ünlü"),
+        request_of("r1", "Ünlü, weather in Paris"),
         request_of("r1", "What is new?", max_tokens=5),
     ],
-    ids=["a pattern fits", "a prompt fits", "not ASCII", "too long an answer"],
+    ids=["a pattern fits", "a prompt fits", "a text fits", "too long an answer"],
 )
 def test_an_invalid_line_is_rejected_on_the_fast_path_too(engine: Engine, request_: Any) -> None:
-    plain, request = plain_of(engine), request_
-
-    assert plain.accepts(request)
-    assert plain.answered(request, "0" * 32) is None
+    assert plain_answer(engine, request_) is None
 
 
 def test_a_custom_id_is_escaped_as_json_wants_it() -> None:

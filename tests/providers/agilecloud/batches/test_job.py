@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from mockserver.providers.agilecloud.batches.job import BatchRecord, Status, window_seconds
-from mockserver.providers.agilecloud.batches.run import EXPIRED, NO_FILE, LineResults, rejected_file
+from mockserver.providers.agilecloud.batches.results import NO_FILE, LineResults, rejected_file
+from mockserver.providers.agilecloud.batches.run import EXPIRED
 from mockserver.providers.agilecloud.usage import UsageTotal
 from mockserver.sandbox.batches import Batch, ItemOutcome, Progression
 from mockserver.sandbox.conditions import ItemPlan
