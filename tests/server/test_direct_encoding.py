@@ -18,27 +18,28 @@ class App:
     """Standing headers and responses, and how often they were asked for."""
 
     max_direct_body = 1000
+    responds = True
 
     def __init__(self, group: Any = None) -> None:
         self.asked: list[tuple[str, str]] = []
         self.group = group
-        self.parsed: list[bytes] = []
+        self.prepared: list[bytes] = []
         self.answers: list[Any] = []
         self.noted: list[int] = []
-        """The number of parsed bodies at each request for a response."""
+        """The number of prepared requests at each request for a response."""
 
     def standing_headers(self, media_type: str, source: str) -> Sequence[tuple[bytes, bytes]]:
         self.asked.append((media_type, source))
         return [(b"content-type", media_type.encode())] if media_type else []
 
-    def parse_body(self, request: Request) -> Any:
-        self.parsed.append(request.body)
+    def prepare(self, request: Request) -> Any:
+        self.prepared.append(request.body)
         if request.body == b"bug":
             raise ValueError
         return None
 
-    def respond(self, request: Request, body: Any = None) -> Response | None:
-        self.noted.append(len(self.parsed))
+    def respond(self, request: Request, prepared: Any = None) -> Response | None:
+        self.noted.append(len(self.prepared))
         found = self.answers.pop(0) if self.answers else Response(200, "", request.body)
         if isinstance(found, Exception):
             raise found
@@ -176,26 +177,26 @@ def test_the_requests_of_a_round_are_answered_at_its_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bodies", "parsed"),
+    ("bodies", "prepared"),
     [
         ([b"a"], []),
-        ([b"a", b""], [b"a"]),
+        ([b"a", b""], [b"a", b""]),
         ([b"bug", b"a"], [b"bug", b"a"]),
         ([b"a", b"x" * 4096, b"x" * 4097], [b"a", b"x" * 4096]),
     ],
 )
-def test_small_bodies_of_several_requests_are_parsed_together(bodies: list[bytes], parsed: list[bytes]) -> None:
+def test_small_requests_of_a_round_are_prepared_together(bodies: list[bytes], prepared: list[bytes]) -> None:
     app = App()
     _, connections, calls = waiting(app, *bodies)
 
     calls[0]()
 
-    assert app.parsed == parsed
+    assert app.prepared == prepared
     assert [each.response.body for each in connections] == bodies
 
 
-def test_sixty_four_bodies_are_parsed_before_their_requests_are_answered() -> None:
-    assert (direct.PARSED_TOGETHER, direct.PARSED_BYTES, direct.MAX_GROUP) == (64, 4096, 64)
+def test_sixty_four_requests_are_prepared_before_their_requests_are_answered() -> None:
+    assert (direct.PREPARED_TOGETHER, direct.PREPARED_BYTES, direct.MAX_GROUP) == (64, 4096, 64)
     assert (direct.GATHER_SECONDS, direct.WAITING_BYTES) == (0.02, 16_384)
     app = App()
     _, _, calls = waiting(app, *[b"a"] * 65)

@@ -26,7 +26,8 @@ def test_a_bucket_is_full_at_first_with_a_tenth_of_the_limit_and_at_least_five(l
 def test_a_bucket_is_refilled_at_the_rate_of_the_limit(passed: float, tokens: float) -> None:
     found = refill(Bucket(600, 2.0, 100.0), 600, 100.0 + passed)
 
-    assert (found.limit, found.tokens, found.at) == (600, pytest.approx(tokens), 100.0 + passed)
+    assert (found.limit, found.at) == (600, 100.0 + passed)
+    assert found.tokens == pytest.approx(tokens)
 
 
 def test_a_bucket_of_another_limit_begins_anew() -> None:
