@@ -235,3 +235,39 @@ def test_the_log_goes_to_standard_error_in_the_chosen_format(  # noqa: PLR0917  
     assert [type(each) for each in given] == [handler]
     assert type(given[0].formatter) is formatter
     assert logging.getLogger("mockserver").level == logging.INFO
+
+
+@pytest.mark.parametrize(("size", "is_written"), [(1, True), (4096, True), (4097, False)])
+def test_a_line_that_a_pipe_takes_at_once_needs_no_thread(
+    pipe: tuple[int, IO[str]], size: int, is_written: bool
+) -> None:
+    assert LogOutput(pipe[1])._is_written(b"x" * size) is is_written
+    if is_written:
+        assert os.read(pipe[0], 10_000) == b"x" * size
+
+
+def test_a_line_for_a_full_pipe_is_left_to_a_thread(pipe: tuple[int, IO[str]]) -> None:
+    output = LogOutput(pipe[1])
+    while output._is_written(b"x" * 4096):
+        pass
+
+    assert not output._is_written(b"x")
+
+
+@pytest.mark.parametrize("error", [OSError("closed"), ValueError("no file number")])
+def test_a_standard_error_without_a_descriptor_is_logged_to_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    given: list[Any] = []
+
+    class Stream:
+        def fileno(self) -> int:
+            raise error
+
+    monkeypatch.setattr(logging, "basicConfig", lambda *, handlers: given.extend(handlers))
+    monkeypatch.setattr(sys, "stderr", Stream())
+
+    set_up_logging(make_settings())
+
+    assert [type(each) for each in given] == [logging.StreamHandler]
+    logging.shutdown()  # as at the end of the process: it flushes no output that could not be made
