@@ -31,8 +31,8 @@ class LogOutput(logging.Handler):
 
     def __init__(self, stream: IO[str]) -> None:
         """Raises OSError or ValueError for a stream without a descriptor."""
-        super().__init__()
         self._descriptor = stream.fileno()
+        super().__init__()  # from now on, the end of the process flushes it
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLOUT)
         self._queue: deque[bytes] = deque()

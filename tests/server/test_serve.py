@@ -43,8 +43,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
         steps.append("unwatch")
 
     monkeypatch.setattr(process, "_serve_on", serve_on)
-    for name in ("raise_open_files", "return_freed_memory"):
-        monkeypatch.setattr(process, name, lambda name=name: steps.append(name))
+    monkeypatch.setattr(process, "raise_open_files", lambda: steps.append("raise_open_files"))
     monkeypatch.setattr(process, "set_up_logging", lambda settings: steps.append("log"))
     monkeypatch.setattr(sys, "setswitchinterval", steps.append)
     monkeypatch.setattr("mockserver.server.watch.watching", watching)
@@ -65,7 +64,7 @@ def test_the_address_is_printed_and_the_port_file_is_there_while_it_serves(
     assert found.port_file == f"{found.port}\n"
     assert not file.exists()
     assert isinstance(found.app, MockServer)
-    assert found.steps == [0.001, "raise_open_files", "return_freed_memory", "log"]
+    assert found.steps == [0.001, "raise_open_files", "log"]
     assert [signal.getsignal(number) for number in process.SIGNALS] == before
 
 

@@ -1,15 +1,20 @@
 """Sockets that listen, port files, and the complaints when that is impossible."""
 
 import asyncio
+import errno
+import resource
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from mockserver.errors import MockServerError
-from mockserver.server.socket import CoalescingTransport, listen, port_file
+from mockserver.server import socket as module
+from mockserver.server.socket import CoalescingTransport, accepting_many, listen, port_file
 
 
 def test_a_name_with_both_kinds_of_addresses_is_served_over_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,3 +134,130 @@ def test_nothing_is_sent_to_a_disconnected_client() -> None:
 
 def test_a_coalescing_transport_has_all_other_attributes_of_the_transport() -> None:
     assert corked(lambda cork: None if cork.get_extra_info("peer") == "the peer" else pytest.fail()).sent == []
+
+
+class Peer(Wire):
+    """A transport whose peer does not read."""
+
+    def __init__(self, unread: int = 0, *, takes_eof: bool = True) -> None:
+        super().__init__()
+        self.steps: list[str] = []
+        self._unread, self._takes_eof = unread, takes_eof
+
+    def get_write_buffer_size(self) -> int:
+        return self._unread
+
+    def can_write_eof(self) -> bool:
+        return self._takes_eof
+
+    def write_eof(self) -> None:
+        self.steps.append("eof")
+
+    def abort(self) -> None:
+        self.steps.append("abort")
+
+
+def later(peer: Peer, act: Callable[[CoalescingTransport], None]) -> list[float]:
+    """After how many seconds the peer is disconnected."""
+    calls: list[tuple[float, object]] = []
+    loop = SimpleNamespace(
+        call_later=lambda seconds, action: calls.append((seconds, action)), call_soon=lambda action: action()
+    )
+    transport = CoalescingTransport(cast(asyncio.Transport, peer), cast(asyncio.AbstractEventLoop, loop), 7.0)
+    act(transport)
+    assert all(action == peer.abort for _, action in calls)
+    return [seconds for seconds, _ in calls]
+
+
+@pytest.mark.parametrize(("unread", "waits"), [(0, []), (1, [7.0])])
+def test_a_peer_that_does_not_read_the_end_is_disconnected_after_a_while(unread: int, waits: list[float]) -> None:
+    assert later(Peer(unread), lambda transport: transport.close()) == waits
+    closed = Peer(unread)
+    closed.close()
+    assert later(closed, lambda transport: transport.close()) == []
+
+
+@pytest.mark.parametrize(("takes_eof", "steps"), [(True, ["eof"]), (False, [])])
+def test_a_peer_that_still_sends_may_read_the_response(takes_eof: bool, steps: list[str]) -> None:
+    peer = Peer(takes_eof=takes_eof)
+
+    assert later(peer, lambda transport: transport.finish(2.5)) == [2.5]
+    assert peer.steps == steps
+    peer.close()
+    assert later(peer, lambda transport: transport.finish(2.5)) == []
+
+
+def test_a_disturbed_response_is_cut_when_the_server_stops_whatever_comes_first() -> None:
+    first, second, third = Peer(), Peer(), Peer()
+
+    def disturb_and_end(transport: CoalescingTransport) -> None:
+        transport.disturb()
+        transport.end()
+
+    def end_and_disturb(transport: CoalescingTransport) -> None:
+        transport.end()
+        transport.disturb()
+
+    later(first, disturb_and_end)
+    later(second, end_and_disturb)
+    later(third, lambda transport: transport.end())
+
+    assert [each.steps for each in (first, second, third)] == [["abort"], ["abort"], []]
+
+
+def test_by_default_a_peer_has_a_minute_to_read() -> None:
+    calls: list[float] = []
+    loop = SimpleNamespace(call_later=lambda seconds, _: calls.append(seconds))
+
+    CoalescingTransport(cast(asyncio.Transport, Peer(1)), cast(asyncio.AbstractEventLoop, loop)).close()
+
+    assert calls == [60.0]
+
+
+def test_sixteen_connections_are_accepted_in_a_round() -> None:
+    assert (module.BACKLOG, module.ACCEPTED_AT_ONCE) == (2048, 16)
+    with listen("127.0.0.1", 0) as listener:
+        with accepting_many(listener) as listeners:
+            assert (len(listeners), listeners[0]) == (16, listener)
+            assert {each.getsockname() for each in listeners} == {listener.getsockname()}
+        assert [each.fileno() for each in listeners[1:]] == [-1] * 15
+        assert listener.fileno() >= 0
+
+
+@pytest.mark.parametrize(("most", "files"), [(1024, 1024), (resource.RLIM_INFINITY, sys.maxsize)])
+def test_the_number_of_files_that_may_be_open(monkeypatch: pytest.MonkeyPatch, most: int, files: int) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (most, 5000))
+
+    assert module.open_files() == files
+
+
+@pytest.mark.parametrize("error", [None, OSError(), ValueError()])
+def test_as_many_files_as_the_system_allows_may_be_open(
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    raised: list[object] = []
+
+    def limit(kind: int, limits: tuple[int, int]) -> None:
+        raised.append((kind, limits))
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 5000))
+    monkeypatch.setattr(resource, "setrlimit", limit)
+
+    module.raise_open_files()
+
+    assert raised == [(resource.RLIMIT_NOFILE, (5000, 5000))]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(errno.EADDRINUSE, "x"), "the port is taken; choose another with --port, or --port 0 for a free one"),
+        (OSError(errno.EACCES, "x"), "Permission denied"),
+        (OSError("odd"), "odd"),
+        (socket.gaierror(-2, "Name or service not known"), "[Errno -2] Name or service not known"),
+    ],
+)
+def test_an_error_of_the_system_is_said_in_words(error: OSError, text: str) -> None:
+    assert module._format_os_error(error) == text

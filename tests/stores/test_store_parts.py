@@ -1,9 +1,9 @@
 """The parts of shared stores, each by itself: blobs in pieces, retries, bounds, slices, and who is inside."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 
@@ -190,6 +190,39 @@ def test_a_blob_that_was_read_is_the_same_object_while_it_is_used(codec: BlobCod
     assert first is second
     assert isinstance(first, StoredBytes)
     assert first.digest() == Blob.in_memory(b"x" * 20_000).digest()
+
+
+class Attachment(NamedTuple):
+    """A value with a blob."""
+
+    name: str
+    content: Blob | None
+
+
+class Chain(NamedTuple):
+    """A value that refers to its own kind."""
+
+    name: str
+    rest: "tuple[Chain, ...]"
+
+
+@pytest.mark.parametrize(
+    ("type_", "has_blobs"),
+    [
+        (Blob, True),
+        (StoredBytes, True),
+        (str, False),
+        (int | None, False),
+        (tuple[str, Blob], True),
+        (Mapping[str, Blob | None], True),
+        (Attachment, True),
+        (tuple[Attachment, ...], True),
+        (Chain, False),
+        (tuple[Chain, Attachment], True),
+    ],
+)
+def test_collections_whose_values_may_have_blobs_are_known(type_: Any, has_blobs: bool) -> None:
+    assert codecs._has_blobs(type_, set()) is has_blobs
 
 
 # What is known of all sandboxes
