@@ -25,6 +25,8 @@ class StoredBytes(Protocol):
 
     def digest(self) -> bytes: ...
 
+    def is_utf8(self) -> bool: ...
+
 
 class Upload(NamedTuple):
     """A file in a form."""

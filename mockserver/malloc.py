@@ -1,9 +1,16 @@
 """Makes glibc return freed memory to the system."""
 
-import ctypes
 import gc
 from contextlib import suppress
 from functools import cache
+from typing import TYPE_CHECKING
+
+from mockserver.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import ctypes
+else:
+    ctypes = lazy_module("ctypes")  # 2 ms
 
 # glibc keeps freed blocks for later. A block above its threshold is mapped by itself and returned when it is freed, but
 # each such block that is freed raises the threshold, up to 32 MiB: after one large body the next ones are in the heap,
@@ -49,5 +56,5 @@ def _drop_kept_objects() -> None:
 
 
 @cache
-def _library() -> ctypes.CDLL:
+def _library() -> "ctypes.CDLL":
     return ctypes.CDLL(None)

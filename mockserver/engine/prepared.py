@@ -88,15 +88,16 @@ class Preparation:
 
     def prepare(self, request: Request, *, parses: bool) -> PreparedRequest:
         """What the request says of itself. Its body is parsed only if it `parses`."""
-        headers, body = request.headers, None
+        headers = request.headers
+        match: RouteMatch | None = None
+        service = facts = refusal = body = None
         try:
             match = self.router.match(request.method, request.path)
         except Refusal as refused:
-            match = service = facts = None
             refusal = refused.without_frames()
             token = self._read_any(request)
         else:
-            operation, refusal = match.operation, None
+            operation = match.operation
             service = self._services[operation]
             facts = self._facts.get(operation) or self._find_facts(operation)
             token = read_token(request) if facts.takes_token_only else self._read_credential(operation, request)

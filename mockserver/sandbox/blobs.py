@@ -3,6 +3,7 @@
 import os
 import tempfile
 import weakref
+from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Iterator
 from threading import Lock
@@ -66,10 +67,16 @@ class BytesReader(Protocol):
 class Blob:
     """Immutable bytes. Safe to read from several threads."""
 
-    def __init__(self, content: "bytes | BytesReader", size: int, digest: bytes = b"") -> None:
-        """Created by `in_memory`, `on_disk`, `BlobWriter.finish`, and by stores. An unknown digest is empty."""
+    def __init__(
+        self, content: "bytes | BytesReader", size: int, digest: bytes = b"", *, is_ascii: bool = False
+    ) -> None:
+        """Created by `in_memory`, `on_disk`, `BlobWriter.finish`, and by stores. An unknown digest is empty.
+
+        `is_ascii` if all bytes are known to be ASCII.
+        """
         self._content = content
         self._digest = digest
+        self._is_ascii = is_ascii
         self.size = size
 
     @classmethod
@@ -126,6 +133,19 @@ class Blob:
             self._digest = hasher.digest()
         return self._digest
 
+    def is_utf8(self) -> bool:
+        """Whether the bytes are text in UTF-8; they are read unless they are known to be ASCII."""
+        if self._is_ascii:
+            return True
+        decoder = getincrementaldecoder("utf-8")()
+        try:
+            for chunk in self.chunks():
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+        return True
+
     def _within(self, start: int, stop: int | None) -> tuple[int, int]:
         return max(start, 0), self.size if stop is None else min(stop, self.size)
 
@@ -157,9 +177,12 @@ class BlobWriter:
     """Writes a Blob sequentially. A writer that is dropped before `finish` frees its content."""
 
     def __init__(self, memory: int = MEMORY_BYTES, *, hashes: bool = False) -> None:
-        """Content of more than `memory` bytes goes to disk. With `hashes`, its digest is known when it is written."""
+        """Content of more than `memory` bytes goes to disk. With `hashes`, it is known when it is written what its
+        digest is, and whether it is ASCII.
+        """
         self._memory = memory
         self._hasher = xxhash.xxh3_128() if hashes else None
+        self._is_ascii = hashes
         self._file: UnnamedFile | None = None
         self._size = 0
         self._waiting: list[bytes] = []
@@ -176,7 +199,8 @@ class BlobWriter:
         """The complete blob. No more writes are allowed."""
         if self._size <= self._memory:
             return Blob.in_memory(b"".join(self._waiting))
-        return Blob(self._spill(), self._size, self._hasher.digest() if self._hasher else b"")
+        file = self._spill()
+        return Blob(file, self._size, self._hasher.digest() if self._hasher else b"", is_ascii=self._is_ascii)
 
     def _spill(self) -> UnnamedFile:
         if self._file is None:
@@ -186,6 +210,7 @@ class BlobWriter:
         self._file.append(waiting)
         if self._hasher is not None:
             self._hasher.update(waiting)
+            self._is_ascii = self._is_ascii and waiting.isascii()
         self._written = self._size
         return self._file
 

@@ -55,6 +55,8 @@ END = 8.0
 """Seconds after a signal when the process ends, even if the event loop is blocked."""
 KEEP_ALIVE = 75
 """Seconds an idle connection stays open: long enough for the connection pool of a slow test."""
+SETTLE_SECONDS = 0.1
+"""Seconds after the start when the allocator's limits are set."""
 TICK = 1.0
 """Seconds between two updates of the Date header."""
 DRAIN_TICK = 0.1
@@ -69,7 +71,6 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
     """Serve in the foreground until SIGTERM or SIGINT; returns the exit code. `app` replaces the usual one."""
     sys.setswitchinterval(0.001)  # the event loop waits this long for the interpreter lock when threads compute
     raise_open_files()
-    return_freed_memory()
     set_up_logging(settings)
     if settings.workers > 1 or settings.watch:
         supervisor.check_workers(settings)
@@ -123,8 +124,14 @@ def _serve_on(listener: socket.socket, app: App, settings: Settings, when_ready:
     gc.unfreeze()  # the modules and the engine are of the oldest generation now, without a collection
     gc.set_threshold(50_000, 20, 100)  # queued objects live long, and are rarely part of reference cycles
     gc.enable()
+
+    def begin() -> None:
+        when_ready()
+        # It needs ctypes, for which the first client would wait.
+        asyncio.get_running_loop().call_later(SETTLE_SECONDS, return_freed_memory)
+
     with _watchdog(settings) as watchdog, accepting_many(listener) as listeners:
-        server = EventDrivenServer(app, settings, when_ready=when_ready)
+        server = EventDrivenServer(app, settings, when_ready=begin)
         server.when_stopped = watchdog
         server.run(listeners)
 

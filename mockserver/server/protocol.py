@@ -44,7 +44,7 @@ LEAST_READ = 16 * 1024
 """Bytes of its response that a client must read in `send_seconds`."""
 CLOSED_SHARE = 16
 """One in so many idle connections is closed when there are too many."""
-
+NO_PROXY, NO_TARGET = "CONNECT is not supported: this is no proxy.", "The target is neither a path nor a URL."
 _log = logging.getLogger("mockserver")
 _invalid_requests = Throttle()
 
@@ -185,14 +185,14 @@ class NoUpgradeProtocol(DirectProtocol):
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as offer:
             if "upgrade" not in self.fields:  # CONNECT asks for a tunnel; parsed again, it would do so again
-                self._refuse(HTTPStatus.BAD_REQUEST, "CONNECT is not supported: this is no proxy.")
+                self._refuse(HTTPStatus.BAD_REQUEST, NO_PROXY)
                 return b""
             return self._without_offer() + bytes(piece[offer.args[0] :])
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, _HeadTooLargeError):
                 self._refuse_head_size()
             else:
-                self._refuse(HTTPStatus.BAD_REQUEST, str(error) or "Malformed.")
+                self._refuse(HTTPStatus.BAD_REQUEST, str(error.__context__ or error))
             return b""
         if self._is_in_body or self._is_begun or not self._has_ended:
             if self._before > self._limits.head_bytes or len(self.headers) > MAX_FIELDS:
@@ -318,7 +318,7 @@ class NoUpgradeProtocol(DirectProtocol):
             at = min((n for n in (path.find(mark) for mark in (b"/", b"?")) if n >= 0), default=len(path))
             self.url = path[at:] if path[at : at + 1] == b"/" else b"/" + path[at:]
         elif self.url[:1] != b"/" and app is not server_options:
-            raise ValueError("the target is neither a path nor a URL")
+            raise ValueError(NO_PROXY if self.parser.get_method() == b"CONNECT" else NO_TARGET)
         self.begin_conversation(app)
 
     def _end_late_head(self) -> None:

@@ -177,7 +177,9 @@ def accepting_many(listener: socket.socket) -> Iterator[list[socket.socket]]:
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket on the host's first address, preferring IPv4; `::` accepts both IPv4 and IPv6."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # Of a name that is not bytes, Python imports the rules for names in other scripts.
+        name = host.encode() if host.isascii() and ".." not in host else host
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, *_, address = min(found, key=lambda info: info[0] != socket.AF_INET)
         both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
         return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)

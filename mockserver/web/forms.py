@@ -121,10 +121,12 @@ class FormReader:
         self._callbacks.clear()  # They refer to this object, which would stay alive until garbage collection.
 
     def _parse(self, data: bytes) -> None:
-        seen = self._tail + data
+        line = self._delimiter[2:]
+        if line in data or line in self._tail + data[: len(line)]:  # as in few pieces of a file
+            seen = self._tail + data
+            self._has_bare_newlines |= line + b"\n" in seen or self._stands_after_bare_newline(seen)
+            self._boundaries += data.count(self._delimiter)
         self._tail = data[-len(self._delimiter) :]
-        self._has_bare_newlines |= self._delimiter[2:] + b"\n" in seen or self._stands_after_bare_newline(seen)
-        self._boundaries += data.count(self._delimiter)
         if self._boundaries > MAX_FILES + MAX_FIELDS + SPARE_BOUNDARIES:
             raise FormError("its boundary stands in it too often")
         self._spare -= len(data)

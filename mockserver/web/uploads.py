@@ -12,7 +12,7 @@ from mockserver.web.forms import FormError, FormReader
 if TYPE_CHECKING:
     from starlette.types import Receive
 
-GATHERED_BYTES = 256 * 1024
+GATHERED_BYTES = 512 * 1024
 """The bytes that are parsed at once."""
 INLINE_BYTES = 16 * 1024
 """Bytes up to which parsing stays on the event loop; more is parsed in a thread."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -189,3 +190,22 @@ def test_a_body_comes_in_the_pieces_in_which_it_arrives() -> None:
         return [chunk async for chunk in arriving(Content(b"a", b"b"))[0].chunks()]
 
     assert asyncio.run(read()) == [b"a", b"b"]
+
+
+def test_the_clients_own_urls_take_the_place_of_the_proxys_in_a_whole_answer() -> None:
+    relay: Any = SimpleNamespace(restored=lambda content: content.replace(b"proxy", b"client"))
+    noted: list[Any] = []
+    redirection: Any = SimpleNamespace(note_answer=lambda *given: noted.append(given))
+    given = answer(201, JSON, (b"Location", b"http://proxy/1"))
+    capture = capture_of(b'{"url":"proxy"}')
+
+    made, held = changeable_answer(relay, redirection, given, capture, [b'{"url":', b'"proxy"}'])
+    same, pieces = changeable_answer(relay, None, answer(200, JSON), capture_of(b"{}"), [b"{", b"}"])
+    begun, parts = changeable_answer(relay, None, answer(200, JSON), capture_of(b"proxy", has_ended=False), [b"proxy"])
+
+    assert (made.content, held, dict(given.headers)[b"location"]) == (
+        b'{"url":"client"}', [b'{"url":"client"}'], b"http://client/1"
+    )  # fmt: skip
+    assert noted == [(201, capture)]
+    assert (same.content, pieces) == (b"{}", [b"{", b"}"])
+    assert (begun.content, parts) == (b"proxy", [b"proxy"])

@@ -1,5 +1,6 @@
 """What a document says of an exchange that another server answered."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ OK = {"description": "Fine.", "headers": HEADERS, "content": {JSON: {"schema": {
 NONE = {"description": "Nothing.", "content": {JSON: {}}}
 PATHS = {
     "/things": {
-        "get": {"operationId": "list", "responses": {"200": OK, "204": NONE, "304": NONE}},
+        "get": {
+            "operationId": "list",
+            "responses": {"200": OK, "202": {"description": "Later."}, "204": NONE, "304": NONE},
+        },
         "post": {
             "operationId": "add",
             "security": [{"token": []}],
@@ -91,7 +95,9 @@ def test_a_missing_header_and_an_undocumented_answer_are_said_in_words(checker: 
     media = checker.check_response(service, "GET", Response(200, "text/html", b"", (("X-Needed", "a"),)))
 
     assert [each.message for each in missing] == ["the documented header X-Needed is missing"]
-    assert [each.message for each in status] == ["list does not document the status 201; it documents 200, 204, 304"]
+    assert [each.message for each in status] == [
+        "list does not document the status 201; it documents 200, 202, 204, 304"
+    ]
     assert [each.message for each in media] == ["list does not document 'text/html' for 200"]
 
 
@@ -104,6 +110,9 @@ def test_a_missing_header_and_an_undocumented_answer_are_said_in_words(checker: 
         ("GET", {"status": 304, "body": b"[", "headers": {}}, []),
         ("GET", {"status": 404, "body": b"[]"}, [("response.status", "undocumented")]),
         ("GET", {"media_type": "text/html"}, [("response.header.Content-Type", "undocumented")]),
+        ("HEAD", {"media_type": "text/html"}, [("response.header.Content-Type", "undocumented")]),
+        ("HEAD", {"media_type": "", "body": b""}, []),
+        ("HEAD", {"status": 202, "media_type": "text/html", "body": b"<p>"}, []),
         ("GET", {"body": iter(())}, []),
     ],
 )
@@ -126,6 +135,9 @@ TOKEN = {"authorization": "Bearer t", "content-type": JSON, "content-length": "7
         (TOKEN, b'{"a":1}', []),
         (TOKEN, b"{}", [("request.body", "required")]),
         (TOKEN | {"content-encoding": "br"}, b'{"a":1}', None),
+        (TOKEN | {"content-encoding": "gzip"}, gzip.compress(b'{"a":1}'), []),
+        (TOKEN | {"content-encoding": "gzip"}, gzip.compress(b"{}"), [("request.body", "required")]),
+        (TOKEN | {"content-encoding": "gzip"}, b'{"a":1}', None),
         ({"content-type": JSON}, b'{"a":1}', [("request.header.Authorization", "required")]),
         ({"content-type": JSON}, b"{}",
          [("request.header.Authorization", "required"), ("request.body", "required")]),
@@ -157,3 +169,17 @@ def test_a_request_to_no_operation_says_so(checker: DocumentChecker, tmp_path: P
 
     assert checked.service is None
     assert places(checked.violations) == [("request.path", "no-operation")]
+
+
+def test_a_body_that_cannot_be_read_and_a_missing_credential_are_both_found(checker: DocumentChecker) -> None:
+    headers = {"content-type": "text/csv", "content-length": "1"}
+
+    without = check(checker, "POST", headers, b"x")
+    with_token = check(checker, "POST", headers | TOKEN | {"content-type": "text/csv"}, b"x")
+
+    assert without.refusal is not None
+    assert with_token.refusal is not None
+    assert without.refusal.reason == with_token.refusal.reason
+    assert places(without.violations)[0] == ("request.header.Authorization", "required")
+    assert places(with_token.violations) == [("request.header.Content-Type", "media-type")]
+    assert without.violations[1:] == with_token.violations

@@ -1,9 +1,18 @@
 """A sandbox's limits as numbers, and what a stored value has where it says nothing: older exports rely on it."""
 
+import sys
 from math import inf
 from typing import Any
 
 import pytest
+from builders import make_engine
+from signatures import (
+    arguments_by_place_only,
+    dataclass_options,
+    defaults_of_fields,
+    defaults_of_functions,
+    imports_at_start,
+)
 
 from mockserver.api import batch_reads, call, client_rules, provider, unknowns
 from mockserver.records import Record
@@ -16,17 +25,56 @@ from mockserver.sandbox import (
     conditions,
     deferred_free,
     eviction,
+    ids,
     journal,
     manager,
     record,
+    scenario,
 )
+from mockserver.sandbox.shared import coverage, opening
 from mockserver.sandbox.shared import journal as shared_journal
 from mockserver.sandbox.shared import manager as shared_manager
 from mockserver.sandbox.shared import sandbox as shared_sandbox
 from mockserver.sandbox.snapshot import exchanges, export, upgrade, values
-from mockserver.sandbox.stubs import rules, search
+from mockserver.sandbox.stubs import faults, fields, matcher, responses, rules, schema, search
 
 KILO, MEGA = 1024, 1024 * 1024
+MODULES = [
+    *(accounts, batches, blobs, callbacks, clock, conditions, deferred_free, eviction, ids, journal, manager, record),
+    *(scenario, shared_journal, shared_manager, shared_sandbox, coverage, opening),
+    *(exchanges, export, upgrade, values, faults, fields, matcher, responses, rules, schema, search),
+    *(batch_reads, call, client_rules, provider, unknowns),
+]
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "sandbox.accounts": {"facts_of(credits)": 1_000_000_000},
+    "sandbox.blobs": {
+        "Blob.read(start)": 0,
+        "Blob.chunks(start)": 0,
+        "BlobWriter.__init__(memory)": MEGA,
+        "KeptBody.__init__(start)": 0,
+        "BodySpace.__init__(limit)": 256 * MEGA,
+    },
+    "sandbox.deferred_free": {"DeferredFree.sweep(pieces)": 256},
+    "sandbox.journal": {
+        "without_secrets(has_headers)": True,
+        "JournalSpace.__init__(limit)": sys.maxsize,
+        "Journal.record(seconds)": 0.0,
+        "Journal.find(after)": 0,
+    },
+    "sandbox.manager": {
+        "SandboxManager.__init__(limit)": 10_000,
+        "SandboxManager.__init__(journal_bytes)": sys.maxsize,
+        "SandboxManager.__init__(batch_bytes)": sys.maxsize,
+    },
+    "sandbox.shared.journal": {"StoredJournal.record(seconds)": 0.0, "StoredJournal.find(after)": 0},
+    "sandbox.snapshot.export": {"Snapshots.encode(most)": 384 * MEGA},
+    "sandbox.stubs.faults": {
+        "Trickle.__init__(pieces)": 10,
+        "Garbage.__init__(size)": 256,
+        "Timeout.__init__(seconds)": 600,
+    },
+    "sandbox.stubs.schema": {"read_rule(times)": 1},
+}
 
 
 @pytest.mark.parametrize(
@@ -56,16 +104,6 @@ KILO, MEGA = 1024, 1024 * 1024
 )
 def test_a_limit_is_this_number(module: Any, numbers: dict[str, Any]) -> None:
     assert {name: getattr(module, name) for name in numbers} == numbers
-
-
-def defaults_of(kind: Any) -> dict[str, Any]:
-    """The numbers and truth values that a value has where none is given."""
-    if issubclass(kind, Record):
-        known = kind.__struct_defaults__
-        given = dict(zip(kind.__struct_fields__[len(kind.__struct_fields__) - len(known) :], known, strict=True))
-    else:
-        given = kind._field_defaults
-    return {name: value for name, value in given.items() if isinstance(value, bool | int | float)}
 
 
 @pytest.mark.parametrize(
@@ -112,7 +150,7 @@ def defaults_of(kind: Any) -> dict[str, Any]:
     ],
 )
 def test_a_value_has_these_defaults(kind: type, defaults: dict[str, Any]) -> None:
-    found = defaults_of(kind)
+    found = defaults_of_fields(kind)
 
     assert found == defaults
     assert {name: type(value) for name, value in found.items()} == {name: type(each) for name, each in defaults.items()}
@@ -175,3 +213,33 @@ def test_a_clock_runs_forwards() -> None:
     [bounds] = clock.Scale.__metadata__  # type: ignore[attr-defined]  # of Annotated
 
     assert (bounds.gt, bounds.ge) == (0, None)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_only_some_requests_need_is_not_imported_at_the_start(module: Any) -> None:
+    assert imports_at_start(module) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_argument_can_be_given_by_name(module: Any) -> None:
+    assert arguments_by_place_only(module) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_flag_is_off_and_a_number_is_not_assumed_unless_the_table_says_so(module: Any) -> None:
+    assert defaults_of_functions(module) == DEFAULTS.get(module.__name__.removeprefix("mockserver."), {})
+
+
+def test_a_sandbox_begins_unused_and_unpinned() -> None:
+    box = make_engine().sandboxes.peek("new")
+
+    assert (box.used, box.was_evicted, box.is_held, box.is_set_up) == (0, False, False, False)
+    assert (manager.SandboxManager.is_shared, shared_manager.SharedSandboxManager.is_shared) == (False, True)
+    assert shared_journal.StoredJournal.used == 0
+
+
+def test_faults_cannot_be_changed_and_providers_are_told_apart() -> None:
+    assert {word: dataclass_options(kind) for word, kind in faults.FAULTS.items()} == {
+        word: {"frozen": True} for word in faults.FAULTS
+    }
+    assert dataclass_options(provider.Provider) == {"repr": False, "eq": False}

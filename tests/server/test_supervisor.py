@@ -172,7 +172,7 @@ def test_a_worker_that_ends_without_a_word_is_reported(system: System, listener:
 def test_a_report_that_comes_in_pieces_is_read_to_its_end(system: System, listener: Any) -> None:
     made = make(listener)
     pieces = iter([b"rea", b"dy\n"])
-    system.read = lambda descriptor, size: next(pieces)  # type: ignore[assignment]
+    system.read = lambda descriptor, size: next(pieces)
     system.ends = [stopping(made)]
     ready: list[bool] = []
 

@@ -6,6 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from builders import make_engine, queue
@@ -203,11 +204,18 @@ def test_the_log_is_copied_again_after_as_many_commits_as_fill_it(
     backend: SqliteBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upkeep, "LOG_BYTES", 200_000)
-    monkeypatch.setattr(upkeep.Thread, "start", upkeep.Thread.run)
+    monkeypatch.setattr(Thread, "start", Thread.run)
     monkeypatch.setattr(sqlite_backend, "COMMITS_CHECKED", 1)
-    sizes, copies, version = [], [], 0
+    sizes: list[int] = []
+    copies: list[int] = []
     copy_log = backend.upkeep.copy_log
-    monkeypatch.setattr(backend.upkeep, "copy_log", lambda: (copies.append(number), copy_log()))
+
+    def note_and_copy() -> None:
+        copies.append(number)
+        copy_log()
+
+    monkeypatch.setattr(backend.upkeep, "copy_log", note_and_copy)
+    version = number = 0
     for number in range(400):
         version = change(backend, Put("things", str(number % 5), bytes(2000), False, ()), version=version)
         sizes.append((tmp_path / "x.db-wal").stat().st_size)

@@ -1,7 +1,6 @@
 """AgileCloud's files: uploads and results of batches, until they are deleted or expire."""
 
 import re
-from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -231,19 +230,8 @@ def _check_file(filename: str, purpose: str, blob: StoredBytes) -> None:
         raise _refusal(Reason.INVALID, ("body", "file"), "empty_file", "Invalid file for Batch API. It is empty.")
     if blob.size > (MAX_BATCH_FILE if is_input else MAX_FILE) * MEGABYTE:
         raise _refusal(Reason.INVALID, ("body",), "", "File is too large.")
-    if is_input and not _is_utf8(blob):
+    if is_input and not blob.is_utf8():
         raise _refusal(Reason.INVALID, ("body",), "", "Invalid file for Batch API. Must be utf-8 encoded")
-
-
-def _is_utf8(blob: StoredBytes) -> bool:
-    decoder = getincrementaldecoder("utf-8")()
-    try:
-        for chunk in blob.chunks():
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _place(records: list[FileRecord], id_: str) -> int:

@@ -120,8 +120,7 @@ class StoredJournal:
         """Take over another journal's count and exchanges. Called in a transaction."""
         self._clear()
         rows = list(exchanges)
-        first = rows[0].number if rows else seen + 1
-        self._totals.put("", _EMPTY._replace(seen=first - 1, first=first))
+        self._totals.put("", _EMPTY._replace(first=rows[0].number if rows else seen + 1))
         for exchange in rows:
             self._totals.put("", self._state()._replace(seen=exchange.number - 1))
             self.record(*exchange[1:])

@@ -60,7 +60,6 @@ class SharedSandboxManager(SandboxManager):
     def open(self, name: str, own: SandboxOptions = NO_OPTIONS, *, by_token: bool = False) -> Sandbox:
         found = self._by_name.get(name) or self._by_key.get(name)
         if found is not None:
-            self._uses = found.used = self._uses + 1
             return found
         entry = self._backend.entry(name)
         if entry is not None:

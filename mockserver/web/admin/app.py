@@ -43,7 +43,7 @@ from mockserver.web.admin_auth import AdminAuth
 from mockserver.web.answers.delivery import Delivery, is_large
 from mockserver.web.answers.encoding import encode_pieces, has_pieces
 from mockserver.web.answers.loop_turns import LoopTurns
-from mockserver.web.answers.space import SMALL_BYTES, AnswerSpace
+from mockserver.web.answers.space import SMALL_BYTES
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 from mockserver.web.gateway import internal_error
 from mockserver.web.lanes import busy, in_lane, own_lane
@@ -58,9 +58,7 @@ SANDBOX = "sandbox"
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def build_admin(
-    engine: Engine, settings: Settings, delivery: Delivery | None = None, turns: LoopTurns | None = None
-) -> ASGIApp:
+def build_admin(engine: Engine, settings: Settings, delivery: Delivery, turns: LoopTurns) -> ASGIApp:
     """The Starlette app for the admin API; `delivery` sends the answers of the whole server, `turns` are its turns.
 
     It does not keep the engine alive: Starlette's router and middleware form reference cycles, which would keep it
@@ -70,8 +68,6 @@ def build_admin(
     by_path: dict[str, dict[str, AdminRoute]] = {}
     for route in ROUTES:
         by_path.setdefault(route.path, {})[route.method] = route
-    delivery = delivery or Delivery(engine.workers, AnswerSpace(), shows_source=False)
-    turns = turns or LoopTurns()
     endpoints = {path: _Endpoint(known, settings, delivery, turns, routes) for path, routes in by_path.items()}
     routes = [
         *(Route(path, _Refusing({"GET"})) for path in HEALTH),

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from threading import Lock
 from weakref import finalize, ref
 
-from mockserver.sandbox.blobs import CHUNK_BYTES, Blob, BlobWriter, no_room
+from mockserver.sandbox.blobs import Blob, BlobWriter, no_room
 from mockserver.workers import LaneFull
 
 # A client decides how fast it reads its answer. An answer in memory would stay there until then, and a thousand clients
@@ -26,7 +26,7 @@ MAX_WAITING = 2000
 """The most requests that wait to be answered in this way."""
 LONGEST_WAIT = 60.0
 """Seconds after which such a request is rejected."""
-LEAST_PART = 16 * 1024
+LEAST_PART, LARGEST_PART = 16 * 1024, 512 * 1024
 PARTS_AT_ONCE = 8
 """The most parts of streams that are made and sent in one turn of the event loop, which others wait for."""
 
@@ -60,7 +60,7 @@ class AnswerSpace:
     @property
     def part_bytes(self) -> int:
         """The size of a part of a stream."""
-        return max(LEAST_PART, min(CHUNK_BYTES, self._memory // max(self.streams, 1)))
+        return max(LEAST_PART, min(LARGEST_PART, self._memory // max(self.streams, 1)))
 
     @asynccontextmanager
     async def turn(self, sandbox: str) -> AsyncIterator[None]:

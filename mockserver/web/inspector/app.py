@@ -51,9 +51,9 @@ PAGES: Mapping[str, Page] = {
 ACTIONS: Mapping[str, Page] = {path: action for module in _MODULES for path, action in module.ACTIONS.items()}
 
 
-def build_inspector(admin: ASGIApp, settings: Settings, turns: LoopTurns | None = None) -> ASGIApp:
+def build_inspector(admin: ASGIApp, settings: Settings, turns: LoopTurns) -> ASGIApp:
     """The pages, which read and change everything through the app of the admin API."""
-    calls, access = AdminCalls(admin, settings, turns or LoopTurns()), InspectorAccess(settings)
+    calls, access = AdminCalls(admin, settings, turns), InspectorAccess(settings)
     live = Live(calls)
     login = partial(_login, access)
     routes: list[BaseRoute] = [

@@ -223,3 +223,68 @@ def test_a_difference_says_in_how_many_answers_it_was_seen() -> None:
 def test_a_body_that_is_no_json_is_compared_only_by_its_media_type() -> None:
     assert found(answer(b"{", 200), answer(b"[", 200)) == []
     assert found(answer(b"a", 200, "text/plain"), answer(b"b", 200, "text/plain")) == []
+
+
+def test_members_are_counted_by_the_objects_that_could_have_had_them() -> None:
+    ours = answer({"data": [{"id": 1, "old": 1}]})
+    pairs = [
+        Pair(OPERATION, "GET /jobs (1)", answer({}, 500), ours),
+        Pair(OPERATION, "GET /jobs (2)", answer({"data": [{"id": "a", "new": 1}, {"id": 2}, {"id": 3}]}), ours),
+        Pair(OPERATION, "GET /jobs (3)", answer({"data": [{"id": 4, "new": "x"}]}), ours),
+    ]
+
+    found = {(each.kind, each.place): each for each in find_differences(pairs)}
+
+    added, changed = found["field-added", "200 data[].new"], found["type-changed", "200 data[].id"]
+    removed = found["field-removed", "200 data[].old"]
+    assert (added.seen, added.of, added.live, added.confidence) == (2, 4, "integer or string", 0.5)
+    assert (changed.seen, changed.of, changed.live, changed.sandbox) == (1, 4, "string", "integer")
+    assert (removed.seen, removed.of, removed.confidence) == (4, 4, 1.0)
+    assert {each.example for each in (added, changed, removed)} == {"GET /jobs (2)"}
+    assert added.schema == {"type": "integer"}
+
+
+def test_values_of_an_enumeration_are_counted() -> None:
+    states = ("new", "gone", "lost", "gone")
+    pairs = [Pair(OPERATION, "GET /jobs", answer({"state": each}), answer({"state": "new"})) for each in states]
+
+    (grown,) = find_differences(pairs)
+
+    assert (grown.live, grown.seen, grown.of, grown.schema) == ("gone, lost", 2, 3, ["gone", "lost"])
+
+
+def test_a_difference_that_could_not_be_seen_has_no_confidence() -> None:
+    assert Difference("status", "a", "", "", "").confidence == 0.0
+
+
+def test_only_texts_that_both_sides_have_are_compared() -> None:
+    live = answer({"error": {"message": "a", "code": "x"}}, 400)
+
+    assert places(found(live, answer({"error": {"message": "b", "type": "y"}}, 400))) == {
+        ("error-wording", "400 error.message", "a", "b"),
+        ("field-added", "400 error.code", "string", ""),
+        ("field-removed", "400 error.type", "", "string"),
+    }
+
+
+def test_json_of_another_media_type_is_compared_as_a_text() -> None:
+    differences = found(answer(b'{"detail":true}', 400, "text/plain"), answer(b'{"detail":false}', 400, "text/plain"))
+
+    assert places(differences) == {("error-wording", "400", '{"detail":true}', '{"detail":false}')}
+
+
+def test_300_characters_of_a_wording_are_compared() -> None:
+    long = "word " * 60
+
+    assert found(answer(long.encode() + b"a", 400, "text/plain"), answer(long.encode() + b"b", 400, "text/plain")) == []
+    assert found(answer({"detail": long + "a"}, 400), answer({"detail": long + "b"}, 400)) == []
+    assert [
+        each.kind for each in found(answer({"detail": long[1:] + "a"}, 400), answer({"detail": long[1:] + "b"}, 400))
+    ] == ["error-wording"]
+
+
+def test_a_wording_that_the_sandbox_has_made_up_is_not_compared() -> None:
+    made_up = answer({"detail": "b"}, 400)._replace(source="generated")
+
+    assert found(answer({"detail": "a"}, 400), made_up) == []
+    assert found(answer({"detail": "a"}, 400), answer({"detail": "b"}, 400, x_mock_source="generated")) == []

@@ -350,3 +350,16 @@ def test_longer_lists_repeat_the_values_of_the_example(tmp_path: Path) -> None:
     found = [each.body["tags"] for each in Planner(engine.services).limits() if each.operation.is_foreign]
 
     assert found == [["x", "y", "z", "x"], ["x", "y", "z", "x", "y"]]
+
+
+def test_a_part_of_a_generated_argument_has_the_example_of_the_document(tmp_path: Path) -> None:
+    schema = {"type": "object", "required": ["k"], "properties": {"k": {"type": "string", "example": "as documented"}}}
+    parameter = {"name": "x", "in": "query", "required": True, "schema": schema}
+    body = {"content": {JSON: {"schema": schema}}}
+    operation = {"parameters": [parameter], "requestBody": body, "responses": OK}
+    engine = foreign_engine(make_document({"/a": {"post": operation}}), tmp_path)
+
+    [found] = [each for each in Planner(engine.services).examples() if each.operation.is_foreign]
+
+    assert found.query == {"x": '{"k":"as documented"}'}
+    assert found.body == {"k": "as documented"}

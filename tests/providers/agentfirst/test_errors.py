@@ -6,7 +6,7 @@ import pytest
 
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response
-from mockserver.providers.agentfirst.errors import format_error, phrase
+from mockserver.providers.agentfirst.errors import _is_subdivision, format_error, phrase
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,11 @@ def test_errors_of_other_media_types_stay_but_that_of_a_content_coding() -> None
     assert format_error(refusal, reply._replace(status=400)) == reply._replace(status=400)
     assert format_error(Refusal(Reason.UNSUPPORTED_CODING), reply) == reply
     assert format_error(refusal, reply) == Response(415, "text/plain", b"No gzip.", source="handler")
+
+
+@pytest.mark.parametrize(
+    ("country", "part", "is_first_level"),
+    [("DE", "BE", True), ("DE", "XX", False), ("US", "BE", False), ("AZ", "NX", True), ("AZ", "BAB", False)],
+)
+def test_a_subdivision_is_one_of_the_first_level_of_its_country(country: str, part: str, is_first_level: bool) -> None:
+    assert _is_subdivision(country, part) is is_first_level

@@ -3,9 +3,19 @@
 from typing import Any
 
 import pytest
+from signatures import (
+    arguments_by_place_only,
+    cache_sizes,
+    dataclass_options,
+    defaults_of_fields,
+    defaults_of_functions,
+    imports_at_start,
+)
 
 from mockserver.errors import Reason
 from mockserver.providers.agilecloud import (
+    client_rules,
+    collections,
     context,
     errors,
     files,
@@ -13,19 +23,85 @@ from mockserver.providers.agilecloud import (
     models,
     pricing,
     rate_limit,
+    read_back,
     request_ids,
     settings,
+    upgrade,
     usage,
 )
-from mockserver.providers.agilecloud.batches import fast_path, input, job, operations, reads, run
+from mockserver.providers.agilecloud.batches import (
+    fast_path,
+    input,
+    job,
+    operations,
+    plain_lines,
+    reads,
+    results,
+    run,
+)
 from mockserver.providers.agilecloud.batches.unknowns import UNKNOWNS
-from mockserver.providers.agilecloud.chat import completion, logprobs, rules, strict_schemas, text, tokens, tools, wire
+from mockserver.providers.agilecloud.chat import (
+    completion,
+    embeddings,
+    logprobs,
+    rules,
+    strict_schemas,
+    text,
+    tokens,
+    tools,
+    wire,
+)
 from mockserver.providers.agilecloud.chat import operations as chat
 from mockserver.providers.agilecloud.prompts import operations as prompts
-from mockserver.providers.agilecloud.prompts import prompt, render_pool, renderer, template
+from mockserver.providers.agilecloud.prompts import prompt, render_pool, renderer, repository, select, template
 from mockserver.records import Record
 
 KILO, MEGA = 1024, 1024 * 1024
+MODULES = [
+    *(
+        client_rules,
+        collections,
+        context,
+        errors,
+        files,
+        hooks,
+        models,
+        pricing,
+        rate_limit,
+        read_back,
+        request_ids,
+        settings,
+    ),
+    *(upgrade, usage, fast_path, input, job, operations, plain_lines, reads, results, run),
+    *(chat, completion, embeddings, logprobs, rules, strict_schemas, text, tokens, tools, wire),
+    *(prompts, prompt, render_pool, renderer, repository, select, template),
+]
+CACHES: dict[str, dict[str, int | None]] = {
+    "batches.job": {"window_seconds": 128},
+    "batches.plain_lines": {"_marker_search": None},
+    "chat.completion": {"_encode_choice": 128, "completion_template": 128, "_fingerprint": 128},
+    "chat.logprobs": {"_variants": None},
+    "chat.text": {"sentence_bank": None},
+    "chat.tools": {"_small_validator": 16},
+    "context": {"model_seed": 128},
+    "prompts.template": {"_cached_names": 256},
+}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "providers.agilecloud.chat.completion": {"chat_completion(has_logprobs)": True},
+    "providers.agilecloud.pricing": {"Prices.cost(completion_tokens)": 0},
+    "providers.agilecloud.prompts.prompt": {
+        "Prompt.with_use(prompt_tokens)": 0,
+        "Prompt.with_use(completion_tokens)": 0,
+    },
+    "providers.agilecloud.prompts.renderer": {"_truncate(length)": 255, "_truncate(leeway)": 5},
+    "providers.agilecloud.prompts.repository": {"PromptRepository.__init__(born)": 0.0},
+    "providers.agilecloud.usage": {
+        "read_events(start)": 0,
+        "record_usage(completion_tokens)": 0,
+        "report(after)": 0,
+        "report(limit)": 1000,
+    },
+}
 
 
 @pytest.mark.parametrize(
@@ -37,13 +113,14 @@ KILO, MEGA = 1024, 1024 * 1024
         (job, {"CANCELLING_SHARE": 0.1, "MAX_CANCELLING": 600.0}),
         (operations, {"VALIDATING_SHARE": 0.1, "DEFAULT_PAGE": 20}),
         (reads, {"MAX_TEXT": 65_536}),
-        (run, {"WINDOW": 64, "WINDOW_BYTES": MEGA}),
+        (results, {"WINDOW": 64, "WINDOW_BYTES": MEGA}),
+        (plain_lines, {"MAX_KNOWN": 1000, "MAX_WRITTEN": 200, "NO_PARAMETERS": -1}),
         (run, {"_STATUSES": {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409}}),
         (logprobs, {"MAX_ENTRIES": 250_000, "MAX_ALTERNATIVES": 19, "VARIANTS": 64}),
         (chat, {"MARKER_SECONDS": 600.0, "WHOLE_NUMBERS": 65_536}),
         (rules, {"MAX_NAMED": 20, "MAX_SHOWN": 100}),
         (strict_schemas, {"MAX_SHOWN": 300, "MAX_PARTS": 20_000}),
-        (text, {"BANK_SIZE": 1024, "READ": 64, "LENGTH": 3, "FEW": 7}),
+        (text, {"BANK_SIZE": 1024, "READ": 64, "LENGTH": 3, "LONGEST": 60, "FEW": 7}),
         (tokens, {"BYTES": 4, "MESSAGE": 4, "REPLY": 3, "ATTACHMENT": 85}),
         (tools, {"ATTEMPTS": 8, "CACHED_BYTES": 20_000}),
         (tools, {"LARGEST": {"minLength": 10_000, "minItems": 100, "minProperties": 100}}),
@@ -70,16 +147,6 @@ def test_a_limit_is_this_number(module: Any, numbers: dict[str, Any]) -> None:
     assert {name: getattr(module, name) for name in numbers} == numbers
 
 
-def defaults_of(kind: Any) -> dict[str, Any]:
-    """The numbers and truth values that a value has where none is given."""
-    if issubclass(kind, Record):
-        known = kind.__struct_defaults__
-        given = dict(zip(kind.__struct_fields__[len(kind.__struct_fields__) - len(known) :], known, strict=True))
-    else:
-        given = getattr(kind, "_field_defaults", None) or {name: getattr(kind, name, None) for name in vars(kind)}
-    return {name: value for name, value in given.items() if isinstance(value, bool | int | float)}
-
-
 @pytest.mark.parametrize(
     ("kind", "defaults"),
     [
@@ -101,12 +168,13 @@ def defaults_of(kind: Any) -> dict[str, Any]:
     ],
 )
 def test_a_value_has_these_defaults(kind: type, defaults: dict[str, Any]) -> None:
-    assert defaults_of(kind) == defaults
+    assert defaults_of_fields(kind) == defaults
 
 
 def test_a_setting_is_off_unless_it_is_given() -> None:
     own = settings.AgileCloudSettings()
 
+    assert dataclass_options(settings.AgileCloudSettings) == {"init": False, "repr": False, "eq": False, "frozen": True}
     assert (own.keep_order, own.rate_limit, own.any_model) == (False, 0, False)
 
 
@@ -114,8 +182,8 @@ def test_a_setting_is_off_unless_it_is_given() -> None:
     "kind",
     [
         job.BatchRecord,
-        run.VersionUse,
-        run.LineResults,
+        results.VersionUse,
+        results.LineResults,
         files.FileRecord,
         models.Model,
         prompt.PromptVersion,
@@ -182,3 +250,41 @@ def test_an_outcome_of_a_question_about_the_live_service_names_its_status() -> N
         "createPrompt",
         "createPrompt",
     ]
+
+
+def test_the_rules_of_chat_requests_are_checked_in_this_order() -> None:
+    assert [(rule.field, rule.is_for_some) for rule in rules.RULES] == [
+        ("messages", False),
+        ("model", True),
+        ("max_tokens", True),
+        ("temperature", True),
+        ("top_p", True),
+        ("presence_penalty", True),
+        ("frequency_penalty", True),
+        ("logprobs", True),
+        ("logit_bias", True),
+        ("response_format", False),
+        ("response_format", False),
+        ("tools", False),
+        ("tool_choice", False),
+    ]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_only_some_requests_need_is_not_imported_at_the_start(module: Any) -> None:
+    assert imports_at_start(module) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_cache_keeps_so_many_results(module: Any) -> None:
+    assert cache_sizes(module) == CACHES.get(module.__name__.removeprefix("mockserver.providers.agilecloud."), {})
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_argument_can_be_given_by_name(module: Any) -> None:
+    assert arguments_by_place_only(module) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_flag_is_off_and_a_number_is_not_assumed_unless_the_table_says_so(module: Any) -> None:
+    assert defaults_of_functions(module) == DEFAULTS.get(module.__name__.removeprefix("mockserver."), {})

@@ -1,5 +1,6 @@
 """AgileCloud's request ids: the same on every run, and different for each request."""
 
+import pytest
 from builders import ask, make_engine, make_request
 from pytest import MonkeyPatch
 
@@ -94,3 +95,51 @@ def test_counting_is_bounded_and_ids_stay_different(monkeypatch: MonkeyPatch) ->
             assert len(sandbox.collection(agilecloud_request_ids.ASKED, int)) <= 11
 
     assert len(set(ids)) == len(ids)
+
+
+def test_the_first_ids_are_the_same_in_every_version() -> None:
+    engine = make_engine()
+
+    assert [id_of(engine, chat(CHAT)) for _ in range(2)] == [
+        "ffc03a75e5cebb8b866e2c8f4a83057d",
+        "8a46d43aec5f440fae4a9a0286979105",
+    ]
+    assert first_id(make_request("GET", "/v1/models")) == "a3a56bc46de173cbacc0af3fe3753fd7"
+    assert first_id(form("one", b"{}")) == "d39a99eeff72cefdbb539282ad0da16c"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("my-id", "my-id"), ("a" * 128, "a" * 128), ("a" * 129, "a" * 128), ("a b\tc", "abc")],
+)
+def test_an_id_of_the_client_is_kept_up_to_128_characters(given: str, kept: str) -> None:
+    assert first_id(chat(CHAT, **{"x-request-id": given})) == kept
+
+
+def test_a_body_that_is_read_as_json_counts_by_its_value_up_to_64_kib() -> None:
+    def id_with(body: bytes) -> str:
+        return first_id(make_request("POST", "/v1/unknown", body=body))
+
+    def padded(size: int) -> bytes:
+        return b'{"a":1}' + b" " * (size - 7)
+
+    assert id_with(b'{"a": 1, "b": 2}') == id_with(b'{"b":2,"a":1}')
+    assert id_with(b'{"a": 1}') != id_with(b"")
+    assert id_with(b"{bad") != id_with(b"{bad }")
+    assert id_with(padded(65_536)) == id_with(b'{"a":1}')
+    assert id_with(padded(65_537)) != id_with(b'{"a":1}')
+
+
+def test_half_of_the_counts_are_dropped_when_there_are_too_many(monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setattr(agilecloud_request_ids, "MAX_ASKED", 4)
+    engine = make_engine()
+    asked = engine.sandboxes.open("test").collection(agilecloud_request_ids.ASKED, int)
+
+    sizes = []
+    for n in range(8):
+        ask(engine, "GET", f"/v1/models/{n}")
+        sizes.append(len(asked))
+
+    # Of more than 4, 2 are dropped before one is added; the number of drops takes one place.
+    assert sizes == [1, 2, 3, 4, 5, 5, 4, 5]
+    assert asked.get(agilecloud_request_ids._DROPPED) == 2

@@ -138,6 +138,22 @@ def test_live_events_are_bounded_and_the_sums_stay(monkeypatch: pytest.MonkeyPat
     assert whole["events"][-len(found["events"]) :] == found["events"]
 
 
+def test_the_sum_of_older_requests_has_the_time_of_the_latest_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agilecloud_usage, "MAX_ENTRIES", 6)
+    engine = make_engine()
+    box = engine.sandboxes.open("ann")
+    start = box.clock.now()
+    for _ in range(7):
+        box.clock.advance(1)
+        ask(engine, "POST", "/v1/chat/completions", json=CHAT, token="ann")
+
+    entries = usage_entries(box, account_key("ann"))
+
+    assert [(each.requests, each.at - start) for each in entries] == [(3, 3), (1, 4), (1, 5), (1, 6), (1, 7)]
+    assert [bool(each.id) for each in entries] == [False, True, True, True, True]
+    assert entries[0].prompt_tokens == 3 * entries[1].prompt_tokens
+
+
 def test_events_of_batches_are_bounded_and_the_sums_stay(monkeypatch: pytest.MonkeyPatch, desk: BatchClient) -> None:
     monkeypatch.setattr(agilecloud_usage, "MAX_EVENTS", 5)
     for n in range(3):

@@ -12,6 +12,9 @@ from starlette.testclient import TestClient
 from mockserver.errors import Reason
 from mockserver.web.admin.app import build_admin
 from mockserver.web.admin.routes import ROUTES
+from mockserver.web.answers.delivery import Delivery
+from mockserver.web.answers.loop_turns import LoopTurns
+from mockserver.web.answers.space import AnswerSpace
 
 UNIX = 1775952000.0
 BODIES = [verb for verb in ROUTES if verb.body is not None]
@@ -358,7 +361,9 @@ def test_a_client_that_disconnects_within_its_body_is_no_error() -> None:
     scope = {"type": "http", "method": "POST", "path": "/__admin/clock/advance", "query_string": b"", "headers": []}
 
     async def call() -> None:
-        await build_admin(make_engine(), make_settings())(scope, receive, send)
+        engine = make_engine()
+        delivery = Delivery(engine.workers, AnswerSpace(), shows_source=False)
+        await build_admin(engine, make_settings(), delivery, LoopTurns())(scope, receive, send)
 
     asyncio.run(call())
 

@@ -154,6 +154,19 @@ LINES = st.builds(lambda each, plainly: json.dumps(each, ensure_ascii=plainly).e
 ORDINARY = st.builds(
     lambda n: json.dumps(request_of(f"r{n}", f"Question {n} about rivers")).encode(), st.integers(0, 9)
 )
+WITH_PARAMETERS = st.builds(
+    lambda n, fields: json.dumps(request_of(f"p{n}", f"Question {n} about rivers", **fields)).encode(),
+    st.integers(0, 9),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "temperature": st.sampled_from([0, 1.5, 3, True, "1", None, 1e400, 10**30]),
+            "seed": st.sampled_from([1, -(2**70), 0.5]),
+            "max_tokens": st.sampled_from([2, 1000, 1000.0, None]),
+            "max_completion_tokens": st.sampled_from([2, 1000]),
+        },
+    ),
+)
 MARKED = (
     b'{"custom_id":"m","method":"POST","url":"/v1/chat/completions","body":{%b"model":"gpt-4o-mini","messages":%b}}'
 )
@@ -167,6 +180,37 @@ NEARLY_ORDINARY = st.sampled_from(
         MARKED % (b'"messages":"[mock:fail]",', b'[{"role":"user","content":"Which river?"}]'),
         MARKED % (b"", rb'[{"role":"user","content":"Which \u005bmock:fail] river?"}]'),
         MARKED % (b"", b'[{"content":"Which river?","role":"user"}]'),
+    ]
+)  # fmt: skip
+PLAIN = b'{"custom_id":"%b","method":"POST","url":"/v1/chat/completions","body":{"model":"gpt-4o-mini",%b}}'
+SAID = b'"messages":[{"role":"user","content":"Which river?"}]'
+HOSTILE = st.sampled_from(
+    [
+        b"1],[2", b"],[", b"},{", b"}\n{", b'"', b"[[1", b"2]]",
+        PLAIN % (b"h1", SAID) + PLAIN % (b"h2", SAID),  # two on a line
+        PLAIN % (b"h1", SAID) + b"," + PLAIN % (b"h2", SAID),
+        PLAIN.replace(b',"body"', b',\n"body"') % (b"h1", SAID),  # one on two lines
+        PLAIN % (b"h3", b'"messages":[[1\n],[\n2]],' + SAID),
+        PLAIN % (b"h4", b'"messages":[{"role":"user","content":"[mock:fail]","content":"Which river?"}]'),
+        PLAIN % (b"h5", SAID + b',"messages":[{"role":"system","content":"a"}]'),
+        PLAIN % (b"h6", b'"temperature":01,' + SAID),
+        PLAIN % (b"h6", b'"temperature":"\\ud800",' + SAID),
+        PLAIN % (b"h6", b'"temperature":%b,' % (b"[" * 300 + b"]" * 300) + SAID),
+        PLAIN % (rb"h\u0037", SAID),
+        PLAIN % (rb"\ud83d\ude00", SAID),
+        PLAIN % (rb"\ud83d", SAID),
+        PLAIN % ("\u2028é".encode(), SAID),
+        PLAIN % (b"h8", SAID.replace(b"river", rb"\ud800")),
+        PLAIN % (b"h8", SAID.replace(b"river", b"\x7f\t")),
+        PLAIN % (b"h8", SAID.replace(b"river", b"\xc3")),
+        PLAIN % (b"h9", SAID.replace(b"Which river", "weather in paris ſ K İ".encode())),
+        PLAIN % (b"h9", SAID.replace(b"Which river", "weather İn paris".encode())),
+        PLAIN % (b"h10", SAID.replace(b"role", rb"r\u006fle")),
+        PLAIN % (b"h11", b'"messages":[]'),
+        b"\x0b" + PLAIN % (b"h12", SAID),
+        PLAIN % (b"h13", SAID) + b" \r",
+        PLAIN % (b"h14", SAID) + b"\x00",
+        PLAIN % (b"h15" * 500, SAID),
     ]
 )  # fmt: skip
 BROKEN = st.sampled_from(
@@ -204,6 +248,24 @@ def test_every_way_of_reading_a_file_gives_the_same_result(
     assert each_in_full == at_once
     assert by_a_plan == at_once
     assert in_groups == at_once
+
+
+@STEADY
+@given(
+    lines=st.lists(ORDINARY | WITH_PARAMETERS | NEARLY_ORDINARY | HOSTILE, max_size=9, unique=True),
+    end=st.sampled_from([b"", b"\n", b"\r\n"]),
+)
+def test_hostile_lines_get_the_same_result_in_a_group_and_by_themselves(
+    engine: Engine, lines: list[bytes], end: bytes
+) -> None:
+    blob = Blob.in_memory((end or b"\n").join(lines) + end)
+
+    in_groups = contents(run_lines(blob, desk_of(engine)))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(PlainReader, "read", lambda _, lines, numbers: zip(numbers, lines, strict=True))
+        one_by_one = contents(run_lines(blob, desk_of(engine)))
+
+    assert in_groups == one_by_one
 
 
 @STEADY

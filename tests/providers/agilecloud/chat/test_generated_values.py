@@ -117,9 +117,12 @@ def test_json_that_fits_a_schema_is_the_same_in_every_version() -> None:
 
 def test_the_attempts_for_a_schema_that_nothing_fits_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[object] = []
-    monkeypatch.setattr(
-        "mockserver.providers.agilecloud.chat.tools._validator", lambda *_: lambda value: bool(tried.append(value))
-    )
+
+    def rejects(value: object) -> bool:
+        tried.append(value)
+        return False
+
+    monkeypatch.setattr("mockserver.providers.agilecloud.chat.tools._validator", lambda *_: rejects)
 
     with pytest.raises(Exception, match="no fitting value was found; a canned completion can give one"):
         FORM.generate_json(b"key", Budget())
