@@ -96,7 +96,11 @@ def made_by(monkeypatch: pytest.MonkeyPatch, value: Any, *rounds: list[tuple[Any
         def violations(self, _: Any) -> list[Violation]:
             return [Violation(place, code, "") for place in (self.left.pop(0) if self.left else ())]
 
-    monkeypatch.setattr(mend, "generate_value", lambda *_, key, **__: keys.append(key) or "new")
+    def make(*_: Any, key: bytes, **__: Any) -> str:
+        keys.append(key)
+        return "new"
+
+    monkeypatch.setattr(mend, "generate_value", make)
     made: Any = Scripted()
     return mended(value, made, key=b"k"), keys
 
