@@ -128,3 +128,26 @@ def test_a_body_has_up_to_230_levels(levels: int, codes: list[str]) -> None:
     found = parse_input(operation(content()), sent(deep(levels), content_type="application/json"), {}, strict=False)
 
     assert [each.code for each in found.violations] == codes
+
+
+@pytest.mark.parametrize(
+    ("media_type", "schema", "body", "foreign", "own"),
+    [
+        ("application/x-www-form-urlencoded", None, b"a=1", {"a": "1"}, b"a=1"),
+        ("application/xml", {}, b"<x><a>1</a></x>", {"a": "1"}, b"<x><a>1</a></x>"),
+        ("application/xml", None, b"<x/>", b"<x/>", b"<x/>"),
+        ("text/plain", {}, b"a=1", b"a=1", b"a=1"),
+        ("application/x-www-form-urlencoded", None, b"", b"", b""),
+    ],
+)
+def test_forms_and_xml_are_values_in_other_documents_and_bytes_in_the_bundled_ones(
+    media_type: str, schema: Any, body: bytes, foreign: Any, own: Any
+) -> None:
+    def read(*, is_foreign: bool, required: bool = False) -> Any:
+        asked = operation(content(media_type, schema), is_foreign=is_foreign, required=required)
+        return parse_input(asked, sent(body, content_type=media_type), {}, strict=False).body
+
+    assert read(is_foreign=True) == foreign
+    assert read(is_foreign=False) == own
+    if not body:
+        assert read(is_foreign=True, required=True) == {}

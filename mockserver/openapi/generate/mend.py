@@ -24,7 +24,7 @@ def mended(value: Any, schema: Schema, *, key: bytes) -> Any:
         for n in range(ROUNDS):
             found = schema.violations(value)
             if not found:
-                break
+                return value
             for number, each in enumerate(found[:MAX_MENDED]):
                 value = _mend(value, each, schema, key + b"%d-%d" % (n, number), budget, round_=n)
     except TooCostly:
@@ -44,22 +44,19 @@ def _mend(value: Any, violation: Violation, schema: Schema, key: bytes, budget: 
     if round_ >= REMOVING and round_ % 2 and isinstance(holder, dict):
         del holder[step]
         return value
-    made = _other_part(node, violation, schema, key, budget, round_=round_)
+    made = _other_part(node, violation, schema, key, budget)
     if holder is None:
         return made
     holder[step] = made
     return value
 
 
-def _other_part(node: Any, violation: Violation, schema: Schema, key: bytes, budget: Budget, *, round_: int) -> Any:
+def _other_part(node: Any, violation: Violation, schema: Schema, key: bytes, budget: Budget) -> Any:
     """What takes the place of a part that breaks the rule of a violation."""
     rule = violation.rule if isinstance(violation.rule, Mapping) else {}
     if violation.code in {"additionalProperties", "unevaluatedProperties"} and isinstance(node, dict):
         known = schema.resolved(rule).get("properties", {})
         return {name: each for name, each in node.items() if name in known}
     made = generate_value(rule, root=schema.document, key=key, budget=budget)
-    if not (isinstance(node, dict) and isinstance(made, dict)):
-        return made
-    if violation.code in {"required", "minProperties"}:
-        return {**made, **node}
-    return {**{name: each for name, each in node.items() if name in made}, **made} if round_ < 2 else made
+    is_lacking = violation.code in {"required", "minProperties"}
+    return {**made, **node} if is_lacking and isinstance(node, dict) and isinstance(made, dict) else made

@@ -236,3 +236,49 @@ def test_an_item_may_be_sent_in_the_object_that_answers_have_around_it(tmp_path:
         ("a", "in"), ("b", "beside"), ("c", "text"),
     ]  # fmt: skip
     assert value_of(send(engine, "GET", "/things/a")) == inside
+
+
+def listing(folder: Path, schema: Any, **content: Any) -> Engine:
+    """An engine whose list is answered with this schema."""
+    place = {"parameters": [{"name": "id", "in": "path", "required": True, "schema": TEXT}]}
+    create = make_operation("create", status="201", schema=THING) | ANY_BODY
+    paths = {
+        "/things": {"post": create, "get": make_operation("list", schema=schema, **content)},
+        "/things/{id}": place | {"get": make_operation("read", schema=THING)},
+    }
+    return foreign_engine(make_document(paths), folder, stateful=True)
+
+
+def test_a_list_keeps_the_other_members_of_its_documented_answer(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"items": {"type": "array", "items": THING}, "note": TEXT}}
+    engine = listing(tmp_path, schema, example={"items": [], "note": "kept"})
+    made = create(engine, id="a")
+
+    assert value_of(send(engine, "GET", "/things")) == {"items": [made], "note": "kept"}
+
+
+def test_an_answer_that_has_no_list_stays_as_it_is(tmp_path: Path) -> None:
+    engine = listing(tmp_path, {"type": "object", "properties": {"note": TEXT}}, example={"note": "kept"})
+    create(engine, id="a")
+
+    assert value_of(send(engine, "GET", "/things")) == {"note": "kept"}
+
+
+def test_what_nobody_sent_is_the_documents_example(tmp_path: Path) -> None:
+    named = {**THING, "properties": {**THING["properties"], "colour": {"type": "string", "example": "documented"}}}
+
+    assert create(make_engine(tmp_path, named), id="a")["colour"] == "documented"
+
+
+@pytest.mark.parametrize(("room", "status"), [(0, 201), (-1, 507)])
+def test_items_have_as_many_characters_as_the_bound_says(
+    tmp_path: Path, room: int, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(tmp_path)
+    first = create(engine, id="a", name="x")
+    [size] = [len(text) for text in engine.sandboxes.open("test").collection(handlers.COLLECTION, str).scan()]
+    assert first["id"] == "a"
+
+    monkeypatch.setattr(handlers, "MAX_CHARACTERS", 2 * size + room)
+
+    assert send(engine, "POST", "/things", json={"id": "b", "name": "x"}).status == status

@@ -7,6 +7,7 @@ import pytest
 from mockserver.openapi.generate import bodies
 from mockserver.openapi.generate.bodies import body_of, encoded_body, has_json_value, header_value, sent_media_type
 from mockserver.openapi.generate.documented import NOTHING, documented_value, suggested_name
+from mockserver.openapi.generate.values import generate_value
 from mockserver.openapi.operations import Content
 from mockserver.openapi.schema import Schema
 
@@ -198,3 +199,17 @@ def test_the_documented_value_of_a_schema_has_its_type(schema: Any, value: Any) 
 )
 def test_x_faker_names_what_a_text_should_suit(said: Any, name: str) -> None:
     assert suggested_name({"x-faker": said}, "own") == name
+
+
+def test_a_generated_body_is_the_value_of_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = {"type": "array", "items": {"type": "integer"}, "minItems": 3}
+    first = generate_value(schema, root={}, key=b"k", documents_values=True)
+
+    assert body_of(content(schema=schema), key=b"k").value == first
+
+    keys: list[bytes] = []
+    monkeypatch.setattr(bodies, "generate_value", lambda *_, key, **__: keys.append(key))
+    body_of(content(schema={"type": "integer", "minimum": 5, "maximum": 3}), key=b"k")
+    body_of(content("text/plain", {"type": "integer"}), key=b"t")
+
+    assert keys == [b"k", b"k1", b"k2", b"t"]

@@ -141,6 +141,7 @@ def test_the_names_that_an_operation_knows_in_a_query() -> None:
     operation = Operation(
         "x", "GET", "/", "", "",
         (
+            parameter("path", WHOLE, name="path"),
             parameter("query", WHOLE, name="plain"),
             parameter("query", THING, style="form", explode=True, name="free"),
             parameter("query", object_with("c"), explode=True, name="default"),

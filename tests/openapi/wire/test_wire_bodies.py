@@ -60,6 +60,7 @@ LIST, NAMES, THING = {"type": "array", "items": WHOLE}, {"type": "array", "items
         ("", {**object_of(l=LIST), "required": ["l"]}, {}, {"l": []}),
         ("", object_of(l=LIST), {}, {}),
         ("a=true", object_of(a={"type": "boolean"}), {}, {"a": True}),
+        ("o[0]=5&o[1]=6", object_of(o={"type": "object"}), {}, {"o": {"0": "5", "1": "6"}}),
     ],
 )
 def test_fields_of_a_form_are_values_in_their_types(body: str, schema: Any, encoding: Any, value: Any) -> None:
@@ -82,6 +83,9 @@ def test_fields_of_a_form_are_values_in_their_types(body: str, schema: Any, enco
          {"a": {"allowReserved": False}, "b": {"allowReserved": True}, "c": {"allowReserved": False}},
          [(("body", "a"), "reserved", "'a' has reserved characters (RFC 3986) that are not percent-encoded")]),
         ("o=5", object_of(o=THING), {}, [(("body", "o"), "type", "'5' is not of type 'object'")]),
+        ("o=5&o=6", object_of(o=THING), {}, [(("body", "o"), "type", "'6' is not of type 'object'")]),
+        ("l[a]=1&l[0]=2", object_of(l=LIST), {},
+         [(("body", "l"), "type", "{'a': '1', '0': '2'} is not of type 'array'")]),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_a_violation(body: Any, schema: Any, encoding: Any, found: Any) -> None:
@@ -130,6 +134,17 @@ def test_files_of_a_form_stay_files_and_texts_have_their_types() -> None:
     assert violations == []
     assert sorted(parts(schema, ("n", "x"))[1]) == [(("body",), "required"), (("body", "n"), "type")]
     assert parts(None, ("file", one), ("file", two)) == ({"file": two}, [])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_list_of_files_is_a_list_where_a_schema_has_alternatives(count: int) -> None:
+    files = {**object_of(files={"type": "array", "items": TEXT, "minItems": count}), "required": ["files"]}
+    file = {**object_of(file=TEXT), "required": ["file"]}
+
+    sent = [("files", upload(str(n))) for n in range(count)]
+
+    assert parts({"oneOf": [files]}, *sent)[1] == []
+    assert parts({"oneOf": [file]}, ("file", upload("x")))[1] == []
 
 
 def test_parts_of_a_form_may_not_have_reserved_characters_where_the_document_says_so() -> None:
