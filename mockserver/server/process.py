@@ -48,10 +48,8 @@ else:
     watch = lazy_module("mockserver.server.watch")
 
 App = Callable[..., Awaitable[None]]
-GRACE = 3.0
-"""Seconds that running requests have to finish after a signal."""
-WORK_GRACE = 1.5
-"""Seconds that work in threads then has to reach its next checkpoint."""
+GRACE, WORK_GRACE = 3.0, 1.5
+"""Seconds that running requests have to finish after a signal, and that work in threads then has to do so."""
 END = 8.0
 """Seconds after a signal when the process ends, even if the event loop is blocked."""
 KEEP_ALIVE = 75

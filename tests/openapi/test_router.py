@@ -141,7 +141,7 @@ def test_an_unknown_path_is_assigned_to_the_api_of_the_nearest_operation(
 
 def test_a_long_path_gets_a_short_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str] = []
-    monkeypatch.setattr("difflib.get_close_matches", lambda word, known, n: compared.append(word) or ())  # type: ignore[func-returns-value]  # None is falsy
+    monkeypatch.setattr("difflib.get_close_matches", lambda word, known: compared.append(word) or ())  # type: ignore[func-returns-value]  # None is falsy
 
     refusals = [refusal_of(ROUTER, "GET", "/x" * 50_000), refusal_of(ROUTER, "A" * 50_000, "/pets/" + "x" * 50_000)]
 

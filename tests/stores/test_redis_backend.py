@@ -81,8 +81,8 @@ def backend(client: Client) -> Iterator[RedisBackend]:
 
 
 def test_the_bounds_of_a_store_in_redis() -> None:
-    assert (module.FORMAT, module.SECONDS, module.PAUSE, module.SWEEP_SECONDS) == (3, 2.0, 1.0, 30.0)
-    assert (module.SWEEP_MOST, module.ENTRIES_SLICE) == (100, 500)
+    assert (module.FORMAT, module.SECONDS, module.PAUSE, module.SWEEP_SECONDS) == (4, 2.0, 1.0, 30.0)
+    assert (module.SWEEP_BYTES, module.ENTRIES_SLICE) == (256 * 1024 * 1024, 500)
 
 
 @pytest.mark.parametrize(

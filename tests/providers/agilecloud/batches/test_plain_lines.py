@@ -6,6 +6,7 @@ import pytest
 from batch_client import jsonl, request_of
 from builders import make_engine
 
+from mockserver.api.call import ApiContext
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.batches import plain_lines
 from mockserver.providers.agilecloud.batches.fast_path import _parameters_of
@@ -23,10 +24,11 @@ from mockserver.providers.agilecloud.context import CHAT, live_schema
 
 @pytest.fixture(scope="module")
 def parameters() -> Schema:
-    world = next(each.world for each in make_engine().services if each.operation.key == "createBatch")
+    world: ApiContext = next(each.world for each in make_engine().services if each.operation.key == "createBatch")
     live = live_schema(world, CHAT)
-    assert live is not None
-    return _parameters_of(live)
+    assert isinstance(live, Schema)
+    found: Schema = _parameters_of(live)
+    return found
 
 
 def line_of(custom_id: str, text: str = "hello", **body: Any) -> bytes:
