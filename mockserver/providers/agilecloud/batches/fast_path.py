@@ -6,7 +6,7 @@ model, and each step is done for all lines of a group before the next one. A lin
 answer is cut, gets no answer here; it then takes the general path. A test compares both paths.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from string import ascii_letters, digits
@@ -31,8 +31,8 @@ from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
 from mockserver.providers.agilecloud.context import (
     CHAT,
     ROLES,
-    LastValueCache,
     conversation_key,
+    last_value_cache,
     live_schema,
     model_seed,
 )
@@ -216,7 +216,7 @@ class _CannedPrompts:
 
 
 # Compiling the patterns takes milliseconds, so it is done again only when document or fixtures change.
-_canned_prompts_of: LastValueCache[Sequence[Completion], _CannedPrompts] = LastValueCache(_CannedPrompts)
+_canned_prompts_of: Callable[[Sequence[Completion]], _CannedPrompts] = last_value_cache(_CannedPrompts)
 
 
 def _read_parameters(live: Schema) -> Schema:
@@ -226,7 +226,7 @@ def _read_parameters(live: Schema) -> Schema:
     return Schema({"properties": {name: known[name] for name in PARAMETERS}, "not": excluded}, live.document)
 
 
-_parameters_of: LastValueCache[Schema, Schema] = LastValueCache(_read_parameters)
+_parameters_of: Callable[[Schema], Schema] = last_value_cache(_read_parameters)
 """The schema of the parameters of a plain request, with their schemas in the document."""
 
 
