@@ -16,8 +16,8 @@ from builders import make_settings
 
 from mockserver.errors import SettingsError
 from mockserver.server import process
+from mockserver.server.limits import ConnectionLimits
 from mockserver.server.process import EventDrivenServer, ThreadedServer, serve
-from mockserver.server.protocol import ConnectionLimits
 from mockserver.server.socket import ListenError
 from mockserver.web.app import MockServer
 
