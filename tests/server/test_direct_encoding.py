@@ -8,8 +8,9 @@ import pytest
 
 from mockserver import server
 from mockserver.http import Request, Response
-from mockserver.server import direct, process
-from mockserver.server.direct import DirectAnswers, ResponseEncoder
+from mockserver.server import direct, encoding, process
+from mockserver.server.direct import DirectAnswers
+from mockserver.server.encoding import ResponseEncoder
 
 DEFAULTS = [(b"date", b"now")]
 
@@ -48,7 +49,7 @@ class App:
 
 def encoder() -> tuple[ResponseEncoder, App]:
     app = App()
-    return ResponseEncoder(app), app  # type: ignore[arg-type]  # without `deliverer`, which is not called
+    return ResponseEncoder(app), app
 
 
 @pytest.mark.parametrize(
@@ -112,14 +113,14 @@ def test_the_start_of_a_response_is_made_once_for_the_same_default_headers() -> 
 
 
 def test_a_bounded_number_of_starts_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert direct.MAX_STARTS == 1000
-    monkeypatch.setattr(direct, "MAX_STARTS", 2)
-    monkeypatch.setattr(direct, "_line_starts", {})
+    assert encoding.MAX_STARTS == 1000
+    monkeypatch.setattr(encoding, "MAX_STARTS", 2)
+    monkeypatch.setattr(encoding, "_line_starts", {})
     made, _ = encoder()
     sizes = []
     for n in range(5):
         made.encode(Response(200, f"a{n}", b"", ((f"x-{n}", "1"),)), DEFAULTS, only_head=False)
-        sizes.append((len(made._starts), len(direct._line_starts)))
+        sizes.append((len(made._starts), len(encoding._line_starts)))
 
     assert sizes == [(1, 1), (2, 2), (1, 1), (2, 2), (1, 1)]
 
