@@ -22,7 +22,7 @@ class Client:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.answers: list[Any] = []
-        self.format: bytes | None = b"3"
+        self.format: bytes | None = b"4"
         self.sets: list[Any] = []
         self.error: Exception | None = None
         self.is_closed = False
@@ -58,6 +58,19 @@ class Client:
 
     def zadd(self, name: str, values: Any) -> None:
         self.sets.append((name, values))
+
+    def zrem(self, _name: str, member: str) -> Any:
+        self.sets.append(("zrem", member))
+        return self._next()
+
+    def zrangebyscore(self, _name: str, least: float, most: float) -> Any:
+        found = self._next()
+        if found:
+            self.sets.append(("zrangebyscore", least, most))
+        return found
+
+    def hkeys(self, name: str) -> Any:
+        return self._next()
 
     def exists(self, name: str) -> Any:
         return self._next()
@@ -101,9 +114,10 @@ def test_a_place_is_named_without_the_password(url: str, place: str) -> None:
 @pytest.mark.parametrize(
     ("format_", "sets"),
     [
-        (None, [("mockserver:format", 3, {"nx": True})]),
-        (b"2", [("mockserver:format", 3, {})]),
-        (b"3", []),
+        (None, [("mockserver:format", 4, {"nx": True})]),
+        (b"2", [("mockserver:format", 4, {})]),
+        (b"3", [("mockserver:format", 4, {})]),
+        (b"4", []),
     ],
 )
 def test_an_older_format_is_marked_with_the_new_one(client: Client, format_: bytes | None, sets: list[Any]) -> None:
@@ -114,22 +128,22 @@ def test_an_older_format_is_marked_with_the_new_one(client: Client, format_: byt
     assert client.sets == sets
 
 
-NEWER = "the database at db.example:7000/3 was written by a newer mockserver (format {}; this one reads up to 3)"
+NEWER = "the database at db.example:7000/3 was written by a newer mockserver (format {}; this one reads up to 4)"
 
 
 @pytest.mark.parametrize(
     ("format_", "error", "said"),
     [
-        (b"4", None, NEWER.format("4")),
+        (b"5", None, NEWER.format("5")),
         (b"x" * 30, None, NEWER.format("x" * 20)),
-        (b"3", redis.AuthenticationError("no"), "Redis at db.example:7000/3 rejects the password"),
-        (b"3", redis.TimeoutError("t"), "there is no Redis server at db.example:7000/3: no answer in 2 seconds"),
-        (b"3", redis.ConnectionError("refused"), "there is no Redis server at db.example:7000/3: refused"),
-        (b"3", redis.ConnectionError("ann@db"), "there is no Redis server at db.example:7000/3: ConnectionError"),
-        (b"3", redis.ConnectionError("x" * 201), f"there is no Redis server at db.example:7000/3: {'x' * 200}"),
-        (b"3", redis.ResponseError("y" * 201), f"Redis at db.example:7000/3 cannot be used: {'y' * 200}"),
-        (b"3", ValueError("odd"), "what answers at db.example:7000/3 is no Redis server"),
-        (b"3", IndexError("odd"), "what answers at db.example:7000/3 is no Redis server"),
+        (b"4", redis.AuthenticationError("no"), "Redis at db.example:7000/3 rejects the password"),
+        (b"4", redis.TimeoutError("t"), "there is no Redis server at db.example:7000/3: no answer in 2 seconds"),
+        (b"4", redis.ConnectionError("refused"), "there is no Redis server at db.example:7000/3: refused"),
+        (b"4", redis.ConnectionError("ann@db"), "there is no Redis server at db.example:7000/3: ConnectionError"),
+        (b"4", redis.ConnectionError("x" * 201), f"there is no Redis server at db.example:7000/3: {'x' * 200}"),
+        (b"4", redis.ResponseError("y" * 201), f"Redis at db.example:7000/3 cannot be used: {'y' * 200}"),
+        (b"4", ValueError("odd"), "what answers at db.example:7000/3 is no Redis server"),
+        (b"4", IndexError("odd"), "what answers at db.example:7000/3 is no Redis server"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_an_error(
@@ -213,11 +227,23 @@ def test_single_questions_are_one_round_trip(client: Client, backend: RedisBacke
 
 
 def test_blobs_that_are_unused_for_ten_minutes_are_swept(client: Client, backend: RedisBackend) -> None:
-    client.answers = [None]
+    client.answers = [[], [], [3, b"young-5", b"401.0", b"old-5", b"399.0", b"edge-5", b"400.0"], None]
 
     backend.sweep()
 
-    assert client.calls == [("sweep", "400.0", 100)]
+    assert client.calls == [("unused", "940.0", 0, 500), ("sweep", "940.0", "old-5")]
+
+
+def test_what_was_dropped_or_left_aside_is_released_first(client: Client, backend: RedisBackend) -> None:
+    client.answers = [[b"gone"], 1, 0, [b"aside"], 1, None, [0]]
+
+    backend.sweep()
+
+    assert client.calls == [
+        ("release", b"gone", "1000.0"), ("release", b"gone", "1000.0"), ("drop", "aside", "1000.0", "inf"),
+        ("unused", "940.0", 0, 500),
+    ]  # fmt: skip
+    assert client.sets == [("zrangebyscore", 0, 1000.0 - 6 * 3600), ("zrem", "aside")]
 
 
 def test_a_blob_is_there_with_its_first_chunk_which_is_written_last(client: Client, backend: RedisBackend) -> None:
@@ -244,8 +270,8 @@ def test_a_commit_is_given_with_its_facts_and_changes(client: Client, backend: R
     assert backend.commit([Commit("s", 0, Changes(None, [], []), None, 1.5)]) == [None]
 
     assert client.calls == [
-        ("commit", "s", 7, "1.5", "key", 1, "2.5", 1, "kept", 1, "c", "gone", "c", "k", b"v", 1, "x y"),
-        ("commit", "s", 0, "1.5", "", "-", "", "", 0),
+        ("commit", "s", 7, "1.5", "key", 1, "2.5", 1, "kept", "", 1, "c", "gone", "c", "k", b"v", 1, "x y"),
+        ("commit", "s", 0, "1.5", "", "-", "", "", "", 0),
     ]
 
 

@@ -197,7 +197,9 @@ class StoredJournal:
 
     def seconds(self, number: int) -> float:
         """The wall-clock time that answering the exchange of that number took; 0 if it is not kept."""
-        return sum(each.seconds for each in self._read((number,), self._state()))
+        state = self._state()
+        kept = (number,) if state.first <= number <= state.seen else ()  # a block may hold older ones, too
+        return sum((each.seconds for each in self._read(kept, state)), 0.0)
 
     def flush(self) -> None:
         """Put the exchanges of the transaction."""
