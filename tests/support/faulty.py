@@ -27,12 +27,12 @@ class FaultyEngine:
         self.streams: dict[str, tuple[bytes, ...]] = {}
         self._engine = make_engine()
 
-    def handle(self, request: Request) -> Response:
+    def handle(self, request: Request, *prepared: Any) -> Response:
         self.seen.append(request.path)
         if request.path in self.streams:
             response = Response(200, "text/event-stream", (part for part in self.streams[request.path]))
         else:
-            response = self._engine.handle(request)
+            response = self._engine.handle(request, *prepared)
         fault = self.faults.pop(0) if self.faults else None
         return read_fault(fault).apply(response, KEY) if fault else response
 

@@ -56,9 +56,9 @@ def fuzzed(settings: Settings, lies: Mapping[str, Lie] | None = None) -> Iterato
         target = Target(server, known_ids(server.engine), met)
         router = Router(service.operation for service in server.engine.services)
 
-        def witnessed(request: Request) -> Response:
+        def witnessed(request: Request, *prepared: Any) -> Response:
             lie = next((lie for paths, lie in (lies or {}).items() if re.fullmatch(paths, request.path)), None)
-            response = lie(request, handle) if lie else handle(request)
+            response = lie(request, handle) if lie else handle(request, *prepared)
             with suppress(Refusal):  # no operation answered
                 met.add((router.match(request.method, request.path).operation.key, response.status))
             return response

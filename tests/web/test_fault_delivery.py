@@ -14,7 +14,7 @@ import pytest
 from faulty import FaultyEngine, faulty_server
 from waiting import eventually
 
-from mockserver.http import DeliveryFaultKind
+from mockserver.http import DeliveryFaultKind, Request, Response
 from mockserver.server import process as server_module
 from mockserver.server import protocol as protocol_module
 from mockserver.server.process import ThreadedServer
@@ -262,10 +262,10 @@ class Held(FaultyEngine):
     def is_slow(self, request: Any) -> bool:
         return True
 
-    def handle(self, request: Any) -> Any:
+    def handle(self, request: Any, *prepared: Any) -> Any:
         self.entered.set()
         assert self.released.wait(20)
-        return super().handle(request)
+        return super().handle(request, *prepared)
 
 
 def test_a_response_does_not_begin_to_hang_while_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,8 +319,8 @@ def test_a_fault_waits_first_and_breaks_then() -> None:
     with faulty_server() as (server, engine):
         plain = engine.handle
 
-        def late(request: Any) -> Any:
-            return plain(request)._replace(delay=0.05)
+        def late(request: Request, *prepared: Any) -> Response:
+            return plain(request, *prepared)._replace(delay=0.05)
 
         engine.handle = late  # type: ignore[method-assign]  # in place of the engine's own, or the server's
         engine.faults = [{"type": "empty"}]
@@ -340,7 +340,7 @@ def test_a_broken_stream_is_not_made_any_further() -> None:
 
     with faulty_server({"type": "cut", "after": 15}) as (server, engine):
         plain = engine.handle
-        engine.handle = lambda request: plain(request)._replace(body=stream())  # type: ignore[method-assign]  # in place of the engine's own, or the server's
+        engine.handle = lambda *given: plain(*given)._replace(body=stream())  # type: ignore[method-assign]  # in place of the engine's own, or the server's
         with dialled(server) as wire:
             everything(wire)
 
@@ -352,7 +352,7 @@ def test_a_stream_that_is_never_started_is_closed() -> None:
     stream = (pytest.fail("a part was made") for _ in range(1))
     with faulty_server({"type": "empty"}) as (server, engine):
         plain = engine.handle
-        engine.handle = lambda request: plain(request)._replace(body=stream)  # type: ignore[method-assign]  # in place of the engine's own, or the server's
+        engine.handle = lambda *given: plain(*given)._replace(body=stream)  # type: ignore[method-assign]  # in place of the engine's own, or the server's
         with dialled(server) as wire:
             assert everything(wire) == b""
 

@@ -143,12 +143,12 @@ def test_others_are_answered_while_a_large_body_is_read(
     arrived, go = threading.Event(), threading.Event()
     handle = server.engine.handle
 
-    def slow(request: Any) -> Response:
+    def slow(request: Any, *prepared: Any) -> Response:
         threads.setdefault(request.headers["authorization"], set()).add(threading.current_thread().name)
         if request.body:
             arrived.set()
             assert go.wait(20)
-        return handle(request)
+        return handle(request, *prepared)
 
     monkeypatch.setattr(server.engine, "handle", slow)
     body = json.dumps({"prompts": ["hello"], "ignored": "x" * MEGABYTE})

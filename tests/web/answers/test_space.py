@@ -90,7 +90,7 @@ def test_a_full_disk_rejects_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("streams", "memory", "size"),
-    [(0, 10**9, 262_144), (1, 10**9, 262_144), (1, 100_000, 100_000), (4, 400_000, 100_000), (50, 400_000, 16_384)],
+    [(0, 10**9, 524_288), (1, 10**9, 524_288), (1, 100_000, 100_000), (4, 400_000, 100_000), (50, 400_000, 16_384)],
 )
 def test_parts_of_streams_share_the_memory(streams: int, memory: int, size: int) -> None:
     space = AnswerSpace(memory=memory)
