@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
 from heapq import heappop, heappush, merge
-from typing import Annotated
+from typing import Annotated, Any
 from zlib import crc32
 
 from mockserver.lazy import lazy_pattern
@@ -110,6 +110,10 @@ class RunningCosts:
         self._queue: list[tuple[float, str]] = []
         """A heap of times in Unix seconds of sandbox time, each with a batch whose cost changes then."""
 
+    def parts(self) -> tuple[MutableMapping[Any, Any] | MutableSequence[Any], ...]:
+        """What it consists of, to be freed in small steps."""
+        return self._costs, self._spent, self._queue
+
     def of(self, account: str) -> int:
         """The credits."""
         return self._costs.get(account, 0)
@@ -169,10 +173,11 @@ class Accounts:
         self._running = RunningCosts()
         self._is_counted = len(self._unpaid) == 0
 
-    def reload(self) -> None:
-        """Read the collections again, which another process may have changed, or a reset."""
-        self._running = RunningCosts()
+    def reload(self) -> RunningCosts:
+        """Read the collections again, which another process may have changed, or a reset. Returns what to free."""
+        known, self._running = self._running, RunningCosts()
         self._is_counted = False
+        return known
 
     @property
     def terms(self) -> AccountOverrides:

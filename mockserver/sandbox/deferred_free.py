@@ -1,8 +1,9 @@
 """Frees large collections in small steps on a thread of its own, so that a reset or a deletion takes no time."""
 
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import MutableMapping, MutableSequence
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Any
 
 Values = MutableMapping[Any, Any] | MutableSequence[Any]
@@ -35,7 +36,7 @@ class DeferredFree:
             is_alone = not self._is_sweeping
             self._is_sweeping = True
         if is_alone:
-            Thread(target=self._sweep_all, name="mockserver-free", daemon=True).start()
+            start_new_thread(self._sweep_all, ())  # `Thread.start` would wait for it, a millisecond or longer
 
     def sweep(self, pieces: int = STEP) -> bool:
         """Free some values; returns whether there are more."""

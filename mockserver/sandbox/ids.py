@@ -74,8 +74,7 @@ class IdSequence:
     def __init__(self, seed: str, sandbox: str, seen: Collection[int], salt: Cell[bytes] | None = None) -> None:
         """`seen` holds how often each body occurred, `salt` the salt, if it is not that of the sandbox."""
         self._salt = salt or OwnCell(salt_of(seed, sandbox))
-        self._get = seen.get
-        self._put = seen.put
+        self._seen = seen
 
     @property
     def salt(self) -> bytes:
@@ -88,7 +87,7 @@ class IdSequence:
 
     def next(self, operation: str, body: bytes | memoryview) -> bytes:
         """The next digest for this operation and canonical body."""
-        content, find, put = xxh3_128_hexdigest(body) + operation, self._get, self._put
+        content, find, put = xxh3_128_hexdigest(body) + operation, self._seen.get, self._seen.put
         count = find(content) or 0
         put(content, count + 1)
         return xxh3_128_digest(b"%b%d:%b" % (self._salt.get(), count, content.encode()))

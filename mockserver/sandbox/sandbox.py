@@ -273,7 +273,8 @@ class Sandbox:
         """Remove batches, callbacks and accounts, and restart ids; keep clock and journal."""
         for values in self._partition.clear(keep=self.lasting):
             self._free(values)
-        self.accounts.reload()
+        for part in self.accounts.reload().parts():
+            self._free(part)
         self.outbox = None
         self.change(terms=NO_OVERRIDES, salt=self._initial_salt(self.own), has_callbacks=False, callbacks_dropped=0)
 

@@ -7,7 +7,10 @@ from typing import Any
 
 
 class MemoryRows:
-    """A collection in a dictionary. `get` is the dictionary's own, because it is called several times a request."""
+    """A collection in a dictionary.
+
+    `get` is the dictionary's own, because it is called several times a request. Do not keep it: `clear` replaces both.
+    """
 
     __slots__ = ("_values", "get")
 
@@ -35,8 +38,8 @@ class MemoryRows:
 
     def clear(self) -> dict[str, Any]:
         """Empty the collection; returns what was in it."""
-        values = self._values.copy()
-        self._values.clear()
+        values, self._values = self._values, {}
+        self.get = self._values.get
         return values
 
     def __len__(self) -> int:
