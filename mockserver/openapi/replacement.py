@@ -1,6 +1,6 @@
 """Documents that replace the bundled one: which operations they replace, and what handlers require of them."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,11 @@ class GuardedSchema(Schema):
 
     def accepts(self, value: Any) -> bool:
         return super().accepts(value) and self.needs.accepts(value)
+
+    @cached_property
+    def fast_accepts(self) -> Callable[[Any], bool]:
+        is_valid, needs = self._fast.is_valid, self.needs
+        return lambda value: is_valid(value) and needs.fast_accepts(value)
 
     def violations(self, value: Any, location: tuple[str | int, ...] = ()) -> list[Violation]:
         return super().violations(value, location) or self.needs.violations(value, location)

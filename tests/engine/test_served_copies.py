@@ -155,6 +155,26 @@ def test_batch_lines_are_validated_against_the_served_document(tmp_path: Path) -
         assert "custom_id" in batch["errors"]["data"][0]["message"]
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [({}, "Prompts must be provided"), ([], "Body must be a JSON object"), ({"prompts": 5}, "Prompts must be a list")],
+)
+@pytest.mark.parametrize("schema", [None, {}, {"type": ["object", "array"]}])
+def test_what_a_handler_needs_is_required_although_the_copy_does_not(
+    tmp_path: Path, schema: Any, body: Any, said: str
+) -> None:
+    document = make_copy()
+    content = document["paths"]["/ai/batches"]["post"]["requestBody"]["content"]["application/json"]
+    del content["schema"]
+    if schema is not None:
+        content["schema"] = schema
+    with serving(tmp_path, document) as client:
+        answer = client.post("/ai/batches", json=body)
+
+        assert (answer.status_code, answer.text) == (422, said)
+        assert client.post("/ai/batches", json={"prompts": ["a"]}).status_code == 202
+
+
 def test_texts_of_errors_come_from_the_document(tmp_path: Path) -> None:
     document = make_copy()
     for name, text in (("authenticationError", "Who are you"), ("creditsError", "Pay first")):
