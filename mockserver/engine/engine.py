@@ -117,7 +117,7 @@ class Engine:
                     assert refusal is not None
                     raise refusal
                 asked = request
-                if sandbox.current.value.rules or "prefer" in request.headers or "__" in request.query:
+                if sandbox.record.rules or "prefer" in request.headers or "__" in request.query:
                     outcome = self._override(service, prepared, request, sandbox, now)
                     response, asked = outcome.reply, outcome.request
                     prepared = prepared.without_body()  # a stub may change the request

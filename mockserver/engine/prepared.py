@@ -13,7 +13,7 @@ from mockserver.openapi.requests import JsonBody, early_contents, parse_valid_js
 from mockserver.openapi.router import RouteMatch, Router
 from mockserver.openapi.security import BEARER, read_credential, read_token
 from mockserver.records import Record
-from mockserver.sandbox.manager import MAX_NAME, shortened_name
+from mockserver.sandbox.manager import shortened_name
 
 SANDBOX_HEADER = "x-mock-sandbox"
 DEFAULT_SANDBOX = "default"
@@ -87,8 +87,7 @@ class Preparation:
         self._facts: dict[Operation, OperationFacts] = {}
 
     def prepare(self, request: Request, *, parses: bool) -> PreparedRequest:
-        """What the request says of itself. Its body is parsed only if it `parses`."""
-        headers = request.headers
+        """What the request says of itself, with its parsed body only if it `parses`."""
         match: RouteMatch | None = None
         service = facts = refusal = body = None
         try:
@@ -102,14 +101,11 @@ class Preparation:
             facts = self._facts.get(operation) or self._find_facts(operation)
             token = read_token(request) if facts.takes_token_only else self._read_credential(operation, request)
             if parses and request.body:
-                content = facts.early_contents.get(headers.get("content-type", ""))
+                content = facts.early_contents.get(request.headers.get("content-type", ""))
                 if content is not None:
                     body = parse_valid_json(content, request)
-        named = headers.get(SANDBOX_HEADER)
-        name = named or token or DEFAULT_SANDBOX
-        if len(name) > MAX_NAME:
-            name = shortened_name(name)
-        return PreparedRequest(match, service, facts, refusal, token, name, bool(token) and not named, body)
+        name, by_token = sandbox_name(request, token)
+        return PreparedRequest(match, service, facts, refusal, token, name, by_token, body)
 
     def _find_facts(self, operation: Operation) -> OperationFacts:
         facts = self._facts[operation] = OperationFacts.of(operation)

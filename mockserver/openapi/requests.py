@@ -97,11 +97,8 @@ def parse_valid_json(content: Content, request: Request) -> JsonBody | None:
         value, canonical = _parse_json(content, request.body)
     except (JsonError, orjson.JSONEncodeError):
         return None
-    schema = content.schema
-    if schema is not None:
-        accepts = schema.fast_accepts
-        if not accepts(value):
-            return None
+    if content.schema is not None and not content.schema.fast_accepts(value):
+        return None
     return JsonBody(value, canonical)
 
 

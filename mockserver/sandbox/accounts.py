@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
+from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush, merge
-from typing import Annotated, Any
+from typing import Annotated
 from zlib import crc32
 
 from mockserver.lazy import lazy_pattern
@@ -12,6 +12,7 @@ from mockserver.records import Bounds, Record
 from mockserver.redaction import account_key
 from mockserver.sandbox.batches import Batch, LoopBudget
 from mockserver.sandbox.clock import Instant
+from mockserver.sandbox.deferred_free import Values
 from mockserver.stores.collection import Cell, OpenCollection, OwnCell
 from mockserver.workers import checkpoint
 
@@ -110,7 +111,7 @@ class RunningCosts:
         self._queue: list[tuple[float, str]] = []
         """A heap of times in Unix seconds of sandbox time, each with a batch whose cost changes then."""
 
-    def parts(self) -> tuple[MutableMapping[Any, Any] | MutableSequence[Any], ...]:
+    def parts(self) -> tuple[Values, ...]:
         """What it consists of, to be freed in small steps."""
         return self._costs, self._spent, self._queue
 

@@ -113,8 +113,7 @@ class Clock:
         state = self._state.get()
         if state.is_frozen:
             return state.anchor
-        read = self._wall
-        wall = read()
+        wall = self._wall()
         if wall < self._wall_seen or wall < state.anchor_wall:  # The system clock was set back: continue from there.
             last = state.anchor + (max(self._wall_seen, state.anchor_wall) - state.anchor_wall) * state.scale
             state = state._replace(anchor=last, anchor_wall=wall)

@@ -87,7 +87,7 @@ class IdSequence:
 
     def next(self, operation: str, body: bytes | memoryview) -> bytes:
         """The next digest for this operation and canonical body."""
-        content, find, put = xxh3_128_hexdigest(body) + operation, self._seen.get, self._seen.put
-        count = find(content) or 0
-        put(content, count + 1)
+        content = xxh3_128_hexdigest(body) + operation
+        count = self._seen.get(content) or 0
+        self._seen.put(content, count + 1)
         return xxh3_128_digest(b"%b%d:%b" % (self._salt.get(), count, content.encode()))

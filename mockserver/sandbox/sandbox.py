@@ -99,7 +99,7 @@ class _RecordCell:
 
 def _field(name: str) -> Any:
     """An attribute of a sandbox that is a field of its record."""
-    return property(attrgetter(f"current.value.{name}"), lambda sandbox, value: sandbox.change(**{name: value}))
+    return property(attrgetter(f"_record.value.{name}"), lambda sandbox, value: sandbox.change(**{name: value}))
 
 
 class Sandbox:
@@ -144,7 +144,7 @@ class Sandbox:
         self._defaults = defaults
         self._deferred_free = deferred_free
         self._own_defaults = defaults.of(own)
-        self.current = self._open_record(self._initial_record(own))
+        self._record = self._open_record(self._initial_record(own))
         if self.own != own:
             self._own_defaults = defaults.of(self.own)
         self._open()
@@ -161,11 +161,11 @@ class Sandbox:
     @property
     def record(self) -> SandboxRecord:
         """Its state beside the collections."""
-        return self.current.value
+        return self._record.value
 
     def change(self, **fields: Any) -> None:
         """Replace the record by one with these fields."""
-        self.current.change(**fields)
+        self._record.change(**fields)
 
     @property
     def shown_name(self) -> str:
@@ -345,7 +345,7 @@ class Sandbox:
 
     def _cell(self, name: str) -> Cell[Any]:
         """A field of the record."""
-        return _RecordCell(self.current, name)
+        return _RecordCell(self._record, name)
 
     def _open_collection(self, name: str, type_: type[Value]) -> Collection[Value]:
         del type_  # The store knows it from the provider's declaration.

@@ -187,7 +187,8 @@ class NoUpgradeProtocol(DirectProtocol):
             if isinstance(error.__context__, _HeadTooLargeError):
                 self._refuse_head_size()
             else:
-                self._refuse(HTTPStatus.BAD_REQUEST, str(error.__context__ or error))
+                ours = error.__context__  # of a callback; the parser says only that it failed
+                self._refuse(HTTPStatus.BAD_REQUEST, str(ours if isinstance(ours, ValueError) else error))
             return b""
         if self._is_in_body or self._is_begun or not self._has_ended:
             if self._before > self._limits.head_bytes or len(self.headers) > MAX_FIELDS:

@@ -51,36 +51,27 @@ PROMPTS = "/api/v1/prompts"
 def check_rate_limit(_: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:
     """Counts a request; raises Refusal for an account over the setting `rate_limit`."""
     buckets, limit = sandbox.collection(BUCKETS, Bucket), provider_settings(AgileCloudSettings, settings).rate_limit
-    key, find = account.key, buckets.get
-    bucket = counted(find(key), limit, now)
+    bucket = counted(buckets.get(account.key), limit, now)
     if bucket is None:
         raise Refusal(Reason.RATE_LIMITED, headers=(("Retry-After", str(RETRY_AFTER)),))
-    buckets.put(key, bucket)
+    buckets.put(account.key, bucket)
 
 
 def add_headers(
     request: Request, sandbox: Sandbox, response: Response, settings: Settings, call: Call | None
 ) -> Response:
     """The response with the request's id, and the account's remaining requests and tokens."""
-    find = sandbox.collection(BUCKETS, Bucket).get
     if call is not None and call.optional_account is not None:
-        now, canonical_body = call.now, call.canonical
-        bucket = find(call.optional_account.key)
+        now, canonical_body, account = call.now, call.canonical, call.optional_account.key
     else:
-        now, canonical_body = sandbox.clock.now(), b""
-        bucket = find(account_key(read_token(request) or ""))
+        now, canonical_body, account = sandbox.clock.now(), b"", account_key(read_token(request) or "")
+    bucket = sandbox.collection(BUCKETS, Bucket).get(account)
     limit = provider_settings(AgileCloudSettings, settings).rate_limit
-    most, left, most_tokens, left_tokens = limit_headers(bucket, limit, now, response.status)
-    headers = (("X-Request-ID", request_id(request, sandbox, canonical_body)), most, left, most_tokens, left_tokens)
-    if not response.headers:
-        return Response(
-            response.status, response.media_type, response.body, headers, response.source, response.delay,
-            response.disturbance,
-        )  # fmt: skip
-    if response.source in CHOSEN:  # a stub's own limit headers have precedence
+    headers = limit_headers(bucket, limit, now, response.status)
+    if response.headers and response.source in CHOSEN:  # a stub's own limit headers have precedence
         given = {name.lower() for name, _ in response.headers}
-        return response.with_headers(headers[0], *(each for each in headers[1:] if each[0].lower() not in given))
-    return response.with_headers(*headers)
+        headers = tuple(each for each in headers if each[0].lower() not in given)
+    return response.with_headers(("X-Request-ID", request_id(request, sandbox, canonical_body)), *headers)
 
 
 def is_costly(request: Request) -> bool:

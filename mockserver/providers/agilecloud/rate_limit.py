@@ -53,29 +53,23 @@ def counted(bucket: Bucket | None, limit: int, now: float) -> Bucket | None:
 def spend(sandbox: Sandbox, account: str, tokens: int) -> None:
     """Count the tokens of a live request."""
     buckets = sandbox.collection(BUCKETS, Bucket)
-    find = buckets.get
-    bucket = find(account)
+    bucket = buckets.get(account)
     if bucket is not None:
         spent = bucket.spent + tokens  # `_replace` would take five times as long
         buckets.put(account, Bucket(bucket.limit, bucket.tokens, bucket.at, bucket.since, bucket.asked, spent))
 
 
-Header = tuple[str, str]
-
-
-def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) -> tuple[Header, Header, Header, Header]:
+def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) -> tuple[tuple[str, str], ...]:
     """The account's limits and what remains of them; after a 429 no request remains."""
     asked = spent = 0
     if bucket is not None and 0 <= now - bucket.since < MINUTE:
         asked, spent = bucket.asked, bucket.spent
-    left = REQUESTS - asked if asked < REQUESTS else 0
-    if limit:
-        left = int(refill(bucket, limit, now).tokens)
+    left = int(refill(bucket, limit, now).tokens) if limit else max(REQUESTS - asked, 0)
     return (
         (_LIMIT_REQUESTS, str(limit)) if limit else _REQUEST_LIMIT,
-        (_LEFT_REQUESTS, f"{left}" if status != 429 else "0"),
+        (_LEFT_REQUESTS, str(left if status != 429 else 0)),
         _TOKEN_LIMIT,
-        (_LEFT_TOKENS, f"{TOKENS - spent}" if spent < TOKENS else "0") if spent else _UNUSED_TOKENS,
+        (_LEFT_TOKENS, str(max(TOKENS - spent, 0))) if spent else _UNUSED_TOKENS,
     )
 
 

@@ -69,8 +69,7 @@ def _encode(head: str) -> bytes:
 
 def _count(asked: Collection[int], key: str) -> tuple[int, int]:
     """How often the request was sent before, and how often counts were dropped."""
-    find = asked.get
-    drops, count = find(_DROPPED) or 0, find(key) or 0
+    drops, count = asked.get(_DROPPED) or 0, asked.get(key) or 0
     if not count and len(asked) > MAX_ASKED:
         for old in islice((each for each, _ in asked.items() if each != _DROPPED), MAX_ASKED // 2):
             asked.delete(old)

@@ -163,7 +163,7 @@ def add_up(events: StoredBytes) -> UsageTotal:
 
 def record_usage(call: Call, model: Model, id_: str, prompt_tokens: int, completion_tokens: int = 0) -> None:
     """Record the usage of a live request."""
-    account = (call.optional_account or call.account).key
+    account = call.account.key
     entry = UsageEntry(
         call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, None, 1, False, id_
     )  # by place: names would take twice as long
@@ -198,8 +198,7 @@ def _numbers(sandbox: Sandbox, account: str) -> range:
 def _add_entry(call: Call, account: str, entry: UsageEntry) -> None:
     sandbox = call.sandbox
     ends = sandbox.collection(ENDS, int)
-    find = ends.get
-    number = find(account) or 0
+    number = ends.get(account) or 0
     sandbox.collection(USAGE, UsageEntry).put(f"{account}\n{number}", entry)
     ends.put(account, number + 1)
     if number >= MAX_ENTRIES and number - (sandbox.collection(STARTS, int).get(account) or 0) >= MAX_ENTRIES:

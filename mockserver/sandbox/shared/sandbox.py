@@ -170,8 +170,8 @@ class SharedSandbox(Sandbox):
         before = self.own
         if self.collection(RECORD, SandboxRecord).get("") is None:  # another process has deleted the sandbox
             self._own_defaults = self._defaults
-            self.current.value = self._initial_record(NO_OPTIONS)
-        self.current.read()
+            self._record.value = self._initial_record(NO_OPTIONS)
+        self._record.read()
         cast(StoredJournal, self.journal).forget()
         if self.own != before:
             self._own_defaults = self._defaults.of(self.own)

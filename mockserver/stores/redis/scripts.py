@@ -32,11 +32,19 @@ end
 return {{version, found, contents, (#found < #keys or #keys == {RANGE_MOST}) and 1 or 0}}
 """
 COUNT = "return {version, redis.call('HLEN', of('c', ARGV[3]))}"
-REMOVE = """
+REMOVE = f"""
 local function remove(blob)
   redis.call('ZREM', P .. 'unused', blob)
   local number = 0
   while redis.call('UNLINK', P .. 'b' .. S .. blob .. S .. number) == 1 do number = number + 1 end
+end
+local function release(blob, value, now)
+  redis.call('SREM', P .. 'w' .. S .. blob, value)
+  if string.sub(blob, 1, {len(OWNED)}) == '{OWNED}' then
+    remove(blob)
+  else
+    redis.call('ZADD', P .. 'unused', now, blob)
+  end
 end
 """
 RELEASED_AT_ONCE = 200
@@ -48,14 +56,7 @@ local function refer(collection, key, blobs)
   local field = collection .. S .. key
   local before = redis.call('HGET', uses, field)
   if (before or '') == blobs then return end
-  for blob in string.gmatch(before or '', '[^ ]+') do
-    redis.call('SREM', P .. 'w' .. S .. blob, N .. S .. field)
-    if string.sub(blob, 1, {len(OWNED)}) == '{OWNED}' then
-      remove(blob)
-    else
-      redis.call('ZADD', P .. 'unused', now, blob)
-    end
-  end
+  for blob in string.gmatch(before or '', '[^ ]+') do release(blob, N .. S .. field, now) end
   for blob in string.gmatch(blobs, '[^ ]+') do redis.call('SADD', P .. 'w' .. S .. blob, N .. S .. field) end
   if blobs == '' then redis.call('HDEL', uses, field) else redis.call('HSET', uses, field, blobs) end
 end
@@ -249,14 +250,7 @@ local fields = redis.call('HRANDFIELD', gone, {RELEASED_AT_ONCE})
 for _, field in ipairs(fields) do
   local again = ' ' .. (redis.call('HGET', uses, field) or '') .. ' '
   for blob in string.gmatch(redis.call('HGET', gone, field), '[^ ]+') do
-    if not string.find(again, ' ' .. blob .. ' ', 1, true) then
-      redis.call('SREM', P .. 'w' .. S .. blob, name .. S .. field)
-      if string.sub(blob, 1, {len(OWNED)}) == '{OWNED}' then
-        remove(blob)
-      else
-        redis.call('ZADD', P .. 'unused', now, blob)
-      end
-    end
+    if not string.find(again, ' ' .. blob .. ' ', 1, true) then release(blob, name .. S .. field, now) end
   end
   redis.call('HDEL', gone, field)
 end

@@ -14,7 +14,7 @@ from mockserver.stores.backend import SHORTEST_GRACE, expired_blobs
 from mockserver.stores.sqlite.commits import CHUNKS, RELEASE
 
 LOG_BYTES = 64 * 1024 * 1024
-"""Bytes in the write-ahead log after which it is copied into the file, and begun anew.
+"""Bytes in the write-ahead log after which it is copied into the file, and restarted.
 
 Many changes of one page are copied as one, so a longer log takes less time altogether.
 """
@@ -67,7 +67,7 @@ class Upkeep:
         self._due_commits = math.inf
         """How many of them should add LOG_BYTES to the log, as those before have done."""
         self._left_pages = self._log_size = 0
-        """The pages in the log after it was copied, 0 if it begins anew then, and its size in bytes.
+        """The pages in the log after it was copied, 0 if it restarts then, and its size in bytes.
 
         Writing over old pages does not change its size.
         """

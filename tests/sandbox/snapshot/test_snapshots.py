@@ -419,7 +419,6 @@ def test_every_attribute_of_a_sandbox_is_exported_or_listed_as_excluded() -> Non
     sandbox = engine.sandboxes.open("world")
     made_from_others = {
         "bodies",
-        "current",
         "has_callbacks",
         "callbacks_dropped",
         "key",

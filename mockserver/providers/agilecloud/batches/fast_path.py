@@ -195,7 +195,7 @@ class _CannedPrompts:
         self._searches = [pattern.found_in for pattern in patterns if pattern is not None]
         self.has_all = None in patterns or sum(map(len, self._needles)) > MAX_NEEDLES
         """Whether a fixture may answer any prompt."""
-        # ASCII texts contain, whatever their case, only ASCII needles.
+        # A needle with other characters is in no ASCII text.
         needles = [] if self.has_all else [_any_case(needle) for needle in self._needles if needle.isascii()]
         contains = {"pattern": "|".join(needles)} if needles else False
         self._contain_none = Schema({"items": {"not": contains}}, {}).fast_accepts

@@ -1,7 +1,7 @@
 """Reads plain batch lines, which most batches consist of: chat requests with text messages and a few parameters.
 
 A typed decoder parses and validates a line in one step, which takes a third of the time of parsing it and validating
-the value. Whatever it accepts, the document accepts, too, as a line and as a live request: it knows the messages' form,
+the value. The document accepts all lines that it accepts, also as live requests: it knows the messages' form,
 and leaves the parameters (PARAMETERS) to the document's own schemas. A line that it does not accept is not plain, valid
 or not: the general path (input.py) parses it again, and reports all errors. A test compares both paths.
 """
@@ -138,7 +138,7 @@ class PlainReader:
         return None
 
     def _without_special(self, lines: Sequence[bytes]) -> Sequence[bytes]:
-        """The lines; empty ones in the place of those that are not plain, whatever they contain."""
+        """The lines; empty ones in the place of those that are too long to be plain, or have a marker."""
         has_long = max(map(len, lines), default=0) > MAX_PLAIN
         has_markers = self._applies_markers and (has_long or _may_have_markers(lines))
         if not (has_long or has_markers):
