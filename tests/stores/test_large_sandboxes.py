@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shared_stores import Clock
 from store_servers import redis_server
 
 from mockserver.stores.backend import (
@@ -30,16 +31,6 @@ from mockserver.stores.sqlite.upkeep import WRITE_SECONDS
 
 OpenBackend = Callable[[], Any]
 MANY = 2 * max(RELEASED_AT_ONCE, DELETED_AT_ONCE) + 10
-
-
-class Clock:
-    """A wall clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

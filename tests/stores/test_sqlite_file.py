@@ -10,6 +10,7 @@ from threading import Thread
 
 import pytest
 from builders import make_engine, queue
+from shared_stores import Clock
 
 from mockserver.errors import StoreBusy, StoreError, StoreUnavailable
 from mockserver.stores.backend import GRACE, Changes, Commit, Facts, Put
@@ -44,16 +45,6 @@ INSERT INTO blobs VALUES('large', 0), ('other', 0);
 INSERT INTO chunks VALUES('large', 0, x'33'), ('large', 1, x'34'), ('other', 0, x'35');
 INSERT INTO uses VALUES(7, 'things', 'a', 'large');
 """
-
-
-class Clock:
-    """A wall clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

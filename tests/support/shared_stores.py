@@ -19,6 +19,16 @@ OpenStore = Callable[[], SharedStore]
 TYPES: Mapping[str, Any] = dict.fromkeys(("things", "others", "counts", ""), Any)
 
 
+class Clock:
+    """A wall clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def shared_store(backend: Backend, types: Mapping[str, Any] = TYPES) -> SharedStore:
     return SharedStore(backend, make_codec(types, backend), wall_time)
 

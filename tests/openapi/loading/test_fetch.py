@@ -117,6 +117,17 @@ def test_what_cannot_be_read_says_why(site: Site, monkeypatch: pytest.MonkeyPatc
         read_any(site.put("large.json", make_document({})))
 
 
+def test_a_document_may_have_as_many_bytes_as_the_limit(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits, exceeds = (site.put(name, make_document({})) for name in ("fits.json", "exceeds.json"))
+    size = (site.folder / "fits.json").stat().st_size
+
+    monkeypatch.setattr(fetch, "MAX_BYTES", size)
+    read_any(fits)
+    monkeypatch.setattr(fetch, "MAX_BYTES", size - 1)
+    with pytest.raises(SpecError, match=f"more than {size - 1} bytes"):
+        read_any(exceeds)
+
+
 def test_a_file_that_is_not_there_leaves_no_connection_open(site: Site) -> None:
     gc.disable()
     try:

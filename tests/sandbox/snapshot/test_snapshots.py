@@ -367,6 +367,7 @@ ACCOUNT = {"key": BOB, "email": "bob@example.com", "credits": -(2**63)}
         (f"{STATE}/batches/*/price", 2**63, ".price: "),
         (f"{STATE}/batches/*/outcomes", {"-1": {}}, ".outcomes: Expected `int` >= 0"),
         (f"{STATE}/batches/*/outcomes", {"2": {}}, "it has an outcome for item 2, and 2 items"),
+        (f"{STATE}/batches/*/outcomes", {"0": {}, "5": {}}, "it has an outcome for item 5, and 2 items"),
         (f"{STATE}/batches/*/head", 1e300, ".head: Expected `float` <= 1"),
         (f"{STATE}/batches/*/progression/amount", None, ".progression.amount: "),
         ("sandbox/exchanges/0/at", 1e300, "sandbox.exchanges[0].at: Expected `float` <= "),
